@@ -1,0 +1,128 @@
+"""The values that every room shares: trials, attempts, reports, statuses.
+
+A *trial* is one configuration being evaluated. An *attempt* is one run of its training job: the first launch, a
+resume after a pause, a relaunch after an interruption. A *report* is what a training script says once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any, Literal, TypeAlias
+
+Config: TypeAlias = Mapping[str, Any]
+"""One JSON value per name of the configuration space."""
+
+Metrics: TypeAlias = Mapping[str, Any]
+"""What one report carries: JSON values by metric name, NaN and infinities included."""
+
+Mode: TypeAlias = Literal["min", "max"]
+
+
+class Status(str, Enum):
+    """Status of a trial, in the words of result tables."""
+
+    completed = "Completed"
+    in_progress = "InProgress"
+    failed = "Failed"
+    paused = "Paused"
+    stopped = "Stopped"
+    stopping = "Stopping"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class AttemptStatus(str, Enum):
+    """Status of an attempt, as a backend sees it. The last three are final."""
+
+    PENDING = "Pending"
+    """Asked for, not yet running: the machine starts, or waits for room."""
+    RUNNING = "Running"
+    STOPPING = "Stopping"
+    """Asked to stop; still occupies its worker."""
+    DRAINING = "Draining"
+    """The worker is free; its last reports are still being read."""
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    STOPPED = "Stopped"
+
+    @property
+    def is_final(self) -> bool:
+        return self in _FINAL
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the attempt occupies a worker."""
+        return self in _BUSY
+
+
+_FINAL = frozenset({AttemptStatus.COMPLETED, AttemptStatus.FAILED, AttemptStatus.STOPPED})
+_BUSY = frozenset({AttemptStatus.PENDING, AttemptStatus.RUNNING, AttemptStatus.STOPPING})
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration being evaluated; ``trial_id`` counts from 0 in the order of launch."""
+
+    trial_id: int
+    config: Config
+    creation_time: datetime
+
+
+@dataclass(frozen=True, order=True)
+class AttemptId:
+    """The ``number``-th run (from 0) of trial ``trial_id``."""
+
+    trial_id: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.trial_id}-{self.number}"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a backend is asked to run. ``config`` is complete: constants included."""
+
+    id: AttemptId
+    config: Config
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a backend answers: the name of what runs, and its price where it has one."""
+
+    name: str
+    dollars_per_hour: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report of one attempt.
+
+    ``key`` is unique within the attempt and the same however often the report is read: reports are counted once
+    by (attempt, key). ``emitted_at`` is the script's time, ``seen_at`` the tuner's (seconds since the epoch).
+    """
+
+    attempt: AttemptId
+    key: str
+    metrics: Metrics
+    emitted_at: float
+    seen_at: float
+
+
+@dataclass(frozen=True)
+class StatusChange:
+    """An attempt's status is now ``status``. ``dollars`` is the attempt's bill where the backend knows it."""
+
+    attempt: AttemptId
+    status: AttemptStatus
+    at: float
+    reason: str = ""
+    dollars: float | None = None
+
+
+Observation: TypeAlias = Report | StatusChange
