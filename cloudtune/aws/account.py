@@ -1,0 +1,168 @@
+"""The one way to AWS: clients, pacing, call counts."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from cloudtune.aws.pacing import Pacer, Rate, rates_of_environment
+from cloudtune.aws.translation import NO_CREDENTIALS, translated
+from cloudtune.clock import Clock, SystemClock
+from cloudtune.errors import AccessDeniedError, UnreachableError
+from cloudtune.version import __version__
+
+MAX_ATTEMPTS = 10
+"""Tries of one call by botocore itself, before we hear of a throttle or a fault."""
+
+
+class Aws:
+    """An account in a region, as credentials, profile, region and endpoint in the environment say.
+
+    Safe to share between threads. Serializable: clients are made again where it is loaded, from that environment.
+    """
+
+    def __init__(
+        self, region: str | None = None, clock: Clock | None = None, rates: Mapping[str, Rate] | None = None
+    ) -> None:
+        self._region = region
+        self._rates = rates
+        self._account: str | None = None
+        self._set_up(clock or SystemClock())
+
+    def _set_up(self, clock: Clock) -> None:
+        self._pacer = Pacer(clock, rates_of_environment() if self._rates is None else self._rates)
+        self._lock = threading.Lock()
+        self._clients: dict[str, Any] = {}
+        self._session: Any = None
+        self._calls: Counter[str] = Counter()
+
+    def use_clock(self, clock: Clock) -> None:
+        """Pace calls by this clock."""
+        self._pacer = Pacer(clock, rates_of_environment() if self._rates is None else self._rates)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"region": self._region, "rates": self._rates}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["region"], None, state["rates"])  # type: ignore[misc]
+
+    # -- calls -------------------------------------------------------------------------------------------------------
+
+    def call(self, service: str, operation: str, /, **request: Any) -> dict[str, Any]:
+        """One API call, ``operation`` as AWS spells it. Raises only errors of ``cloudtune.errors``."""
+        with translated(operation, _subject(request)):
+            method = getattr(self.client(service), _snake_case(operation))
+            self._pacer.wait(operation)
+            with self._lock:
+                self._calls[operation] += 1
+            response: dict[str, Any] = method(**request)
+        return response
+
+    def pages(self, service: str, operation: str, /, **request: Any) -> Iterator[dict[str, Any]]:
+        """All pages of a listing, each one paced call; a page may be empty while more follow."""
+        token_name = _TOKENS.get(operation, ("NextToken", "NextToken"))
+        token: str | None = None
+        while True:
+            page = self.call(service, operation, **request, **({token_name[0]: token} if token else {}))
+            yield page
+            following = page.get(token_name[1])
+            if not following or following == token:
+                return
+            token = following
+
+    def call_counts(self) -> Mapping[str, int]:
+        """API calls so far by operation."""
+        with self._lock:
+            return dict(self._calls)
+
+    def client(self, service: str) -> Any:
+        """The boto3 client itself, for what has no single operation; wrap its use in ``translated``."""
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._new_client(service)
+            return self._clients[service]
+
+    def _new_client(self, service: str) -> Any:
+        from botocore.config import Config
+
+        config = Config(
+            retries={"mode": "adaptive", "max_attempts": MAX_ATTEMPTS},
+            user_agent_extra=f"cloudtune/{__version__}",
+            connect_timeout=10,
+            read_timeout=60,
+            max_pool_connections=32,
+        )
+        with translated(f"connect to {service}"):
+            if self._session is None:
+                self._session = _session_with_credentials(self._region)
+            client = self._session.client(service, config=config)
+        _refuse_dead_sandbox(client.meta.endpoint_url)
+        return client
+
+    # -- who and where -------------------------------------------------------------------------------------------------
+
+    @property
+    def region(self) -> str:
+        """The region's name. Raises ``InvalidRequestError`` if none is configured."""
+        region: str = self.client("sagemaker").meta.region_name
+        return region
+
+    @property
+    def account(self) -> str:
+        """The account's number."""
+        if self._account is None:
+            self._account = str(self.call("sts", "GetCallerIdentity")["Account"])
+        return self._account
+
+
+def _session_with_credentials(region: str | None) -> Any:
+    """Every client of a session without credentials would look for them again, and wait for services that are silent.
+
+    Raises ``AccessDeniedError`` if there are none.
+    """
+    import boto3
+
+    session = boto3.session.Session(region_name=region)
+    if session.get_credentials() is None:
+        raise AccessDeniedError("there are no AWS credentials", NO_CREDENTIALS)
+    return session
+
+
+def _refuse_dead_sandbox(endpoint: str) -> None:
+    """On this machine, a port that nobody listens on is no reason to try ten times: raises ``UnreachableError``."""
+    address = urlsplit(endpoint)
+    if address.hostname not in ("127.0.0.1", "localhost", "::1") or address.port is None:
+        return
+    try:
+        socket.create_connection((address.hostname, address.port), timeout=10).close()
+    except ConnectionRefusedError as error:
+        raise UnreachableError(
+            f"nothing listens at {endpoint}, which AWS_ENDPOINT_URL or the profile names",
+            "is the sandbox still running (`cloudtune sandbox status`)? For AWS itself, unset AWS_ENDPOINT_URL",
+        ) from error
+    except OSError:
+        return  # busy, perhaps: the call itself will tell
+
+
+_TOKENS = {
+    "FilterLogEvents": ("nextToken", "nextToken"),
+    "ListObjectsV2": ("ContinuationToken", "NextContinuationToken"),
+    "ListRoles": ("Marker", "Marker"),
+}
+
+_SUBJECTS = ("TrainingJobName", "RoleName", "Bucket", "ResourceArn", "ServiceCode")
+
+
+def _subject(request: Mapping[str, Any]) -> str:
+    name = next((str(request[key]) for key in _SUBJECTS if key in request), "")
+    return f"{name}/{request['Key']}" if name and "Key" in request else name
+
+
+def _snake_case(operation: str) -> str:
+    """``ListObjectsV2`` -> ``list_objects_v2``, as boto3 names its methods."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", operation).lower()

@@ -1,0 +1,232 @@
+"""What can happen in an experiment, as typed, frozen events with a JSON form.
+
+Every event says when it happened (``at``, seconds since the epoch). Events ending in ``Intended`` are written before
+the world is touched, their outcomes after; an intent without its outcome is repeated after a crash, which is
+harmless because every action is idempotent.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias, get_args
+
+from cloudtune.errors import JournalCorruptError
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentStarted:
+    """First event of every journal."""
+
+    at: float
+    tuner_name: str
+    version: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted:
+    """A process took over the experiment; ``tuner_time`` is the time (s) earlier sessions have spent."""
+
+    at: float
+    host: str
+    pid: int
+    tuner_time: float
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchIntended:
+    """An attempt is to be launched; number 0 adds a new trial, from the checkpoint of another if that is named."""
+
+    at: float
+    trial_id: int
+    attempt: int
+    config: Mapping[str, Any]
+    checkpoint_trial_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    at: float
+    trial_id: int
+    attempt: int
+    name: str
+    dollars_per_hour: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchHeld:
+    """The launch waits: quota, capacity, throttling. Written once per reason; the trial has not failed."""
+
+    at: float
+    trial_id: int
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchFailed:
+    """The launch was refused for good."""
+
+    at: float
+    trial_id: int
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusObserved:
+    at: float
+    trial_id: int
+    attempt: int
+    status: str
+    reason: str = ""
+    dollars: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportObserved:
+    """A report, once per (trial, attempt, key). ``tuner_time``: seconds the tuner has run, over all sessions."""
+
+    at: float
+    trial_id: int
+    attempt: int
+    key: str
+    metrics: Mapping[str, Any]
+    emitted_at: float
+    tuner_time: float
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionMade:
+    """What the scheduler said to a report, and why (rule, numbers, threshold)."""
+
+    at: float
+    trial_id: int
+    attempt: int
+    key: str
+    action: str
+    rule: str = ""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopIntended:
+    at: float
+    trial_id: int
+    attempt: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopIssued:
+    at: float
+    trial_id: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointCopied:
+    at: float
+    source_trial_id: int
+    target_trial_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointDeleted:
+    at: float
+    trial_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceExhausted:
+    """The scheduler has nothing left to start, for good."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FinishIntended:
+    """No new trials from here on: a criterion is met, too many failed, somebody asked."""
+
+    at: float
+    why: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentFinished:
+    """Nothing is running any more."""
+
+    at: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentReopened:
+    """A finished experiment is continued, with a criterion that is not yet met."""
+
+    at: float
+
+
+Event: TypeAlias = (
+    ExperimentStarted
+    | SessionStarted
+    | LaunchIntended
+    | Launched
+    | LaunchHeld
+    | LaunchFailed
+    | StatusObserved
+    | ReportObserved
+    | DecisionMade
+    | StopIntended
+    | StopIssued
+    | CheckpointCopied
+    | CheckpointDeleted
+    | SpaceExhausted
+    | FinishIntended
+    | ExperimentFinished
+    | ExperimentReopened
+)
+
+
+class _Codec:
+    types: ClassVar[dict[str, type[Event]]] = {cls.__name__: cls for cls in get_args(Event)}
+    fields: ClassVar[dict[type[Event], tuple[str, ...]]] = {
+        cls: tuple(f.name for f in dataclasses.fields(cls)) for cls in types.values()
+    }
+
+
+def to_line(event: Event) -> str:
+    """One line of JSON, without the newline. NaN and infinities are written as Python's ``json`` does."""
+    kind = type(event)
+    body = {"event": kind.__name__}
+    body.update((name, getattr(event, name)) for name in _Codec.fields[kind])
+    return json.dumps(body, separators=(",", ":"), default=_plain)
+
+
+def from_line(line: str | bytes) -> Event:
+    """The event of one line. Fields it doesn't know (of a later version) are ignored.
+
+    Raises ``JournalCorruptError`` if the line is not an event.
+    """
+    try:
+        body = json.loads(line)
+        kind = _Codec.types[body.pop("event")]
+        return kind(**{name: body[name] for name in _Codec.fields[kind] if name in body})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise JournalCorruptError(
+            f"not an event: {line[:200]!r} ({error})",
+            "the journal was edited or written by a newer version; restore it from a copy, or upgrade cloudtune",
+        ) from error
+
+
+def _plain(value: object) -> object:
+    """numpy scalars and arrays in configurations of users' own searchers."""
+    item = getattr(value, "tolist", None)
+    if item is None:
+        raise TypeError(f"{value!r} of type {type(value).__name__} has no JSON form")
+    return item()
