@@ -1,0 +1,381 @@
+"""Asynchronous successive halving and Hyperband."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cloudtune.options import named_options
+from cloudtune.schedulers.base import (
+    NOT_NOW,
+    Action,
+    Decision,
+    NotNow,
+    Reason,
+    Resume,
+    Start,
+    Suggestion,
+    TrialScheduler,
+)
+from cloudtune.schedulers.hyperband_options import RUNG_SYSTEMS, HyperbandOptions, SearcherData
+from cloudtune.schedulers.objective import Objective, as_number, missing
+from cloudtune.schedulers.progress import Arrival, Phase, Progress
+from cloudtune.schedulers.rung_systems import Promotion, RungSystem
+from cloudtune.schedulers.rungs import Rung
+from cloudtune.schedulers.setup import searcher_for, searcher_name
+from cloudtune.searchers.base import Searcher
+from cloudtune.searchers.seeding import Uniforms, checked_seed
+from cloudtune.space import validate_config_space
+from cloudtune.trial import Config, Metrics, Mode, Trial
+
+
+@named_options()
+class HyperbandScheduler(TrialScheduler):
+    """Asynchronous successive halving (``brackets=1``, "ASHA") and Hyperband.
+
+    Scripts report the objective and how many units of work they have done (``resource_attr``, from 1), after
+    each unit. At rung levels a trial is compared with all others that came there.
+
+    :param metric: what reports call the objective.
+    :param mode: "min" or "max". NaN and infinite objectives rank last in both.
+    :param searcher: a name ("random") or a ``Searcher``, which then has its own points_to_evaluate and options.
+    :param search_options: of a searcher given by name; an unknown one is an error.
+    :param points_to_evaluate: configurations tried first, partial ones completed (None: one of middles; ``[]``: none).
+    :param random_seed: an integer of at least 0; if None, one is drawn now and can be read from ``random_seed``.
+    :param resource_attr: what reports call the units of work done.
+    :param max_t: the most a trial may use. Default: the entry ``max_resource_attr`` of the space, else its entry
+        "epochs", "max_t" or "max_epochs".
+    :param max_resource_attr: the entry of the configuration that tells a script how long to run. Preferred over
+        ``max_t``: scripts then end by themselves, and "promotion" sets it to where the trial will pause.
+    :param type: "stopping": a trial that is not among the best at its rung is stopped. "promotion": every trial pauses
+        at every rung, and whenever a worker is free the best one that deserves it is resumed.
+    :param grace_period: the lowest rung level.
+    :param reduction_factor: η of at least 2 (default 3): levels are round(grace_period · η^j), and one in η goes on.
+    :param rung_increment: distance of levels, if they are to be equally spaced and no reduction_factor is given.
+    :param rung_levels: the levels themselves, increasing.
+    :param brackets: number of brackets; trials of bracket b skip the lowest b levels. A trial's is drawn at random,
+        each as often as synchronous Hyperband uses it.
+    :param rung_system_per_bracket: compare trials only with those of their bracket.
+    :param searcher_data: what a searcher learns: results at "rungs" and at the maximum, or "all".
+
+    A resource that jumps over a level counts for it, with the value seen first at or above it; a level counts once,
+    so repeated or earlier reports (a script that starts again from scratch) change nothing. At the maximum a script
+    that was told its limit is left to end by itself; any other is stopped. Raises OptionError and ConfigSpaceError.
+    """
+
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        metric: str,
+        *,
+        mode: Mode = "min",
+        searcher: str | Searcher = "random",
+        search_options: Mapping[str, Any] | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        resource_attr: str = "epoch",
+        max_t: int | None = None,
+        max_resource_attr: str | None = None,
+        type: str = "stopping",
+        grace_period: int = 1,
+        reduction_factor: float | None = None,
+        rung_increment: int | None = None,
+        rung_levels: Sequence[int] | None = None,
+        brackets: int = 1,
+        rung_system_per_bracket: bool = False,
+        searcher_data: SearcherData = "rungs",
+    ) -> None:
+        validate_config_space(config_space)
+        super().__init__(config_space)
+        self._objective = Objective(metric, mode)
+        self._options = HyperbandOptions(
+            resource_attr=resource_attr,
+            max_t=max_t,
+            max_resource_attr=max_resource_attr,
+            type=type,
+            grace_period=grace_period,
+            reduction_factor=reduction_factor,
+            rung_increment=rung_increment,
+            rung_levels=rung_levels,
+            brackets=brackets,
+            rung_system_per_bracket=rung_system_per_bracket,
+            searcher_data=searcher_data,
+        )
+        self._plan = self._options.plan(self.config_space)
+        self._max_t = self._plan.limit.max_t
+        self.random_seed = checked_seed(random_seed)
+        self.searcher = searcher_for(searcher, config_space, points_to_evaluate, search_options, self.random_seed)
+        self._brackets = Uniforms(self.random_seed, "bracket")
+        self._systems = self._make_systems()
+        self._pauses = self._systems[0].pauses
+        self._trials: dict[int, Progress] = {}
+        self._running = 0
+        self._between: dict[int, Decision] = {}
+
+    def _make_systems(self) -> list[RungSystem]:
+        """The rung system of each bracket."""
+        make, count = RUNG_SYSTEMS[self._options.type], self._plan.num_brackets
+        if self._options.rung_system_per_bracket:
+            return [make(self._plan.milestones(bracket), self._max_t) for bracket in range(count)]
+        return [make(self._plan.levels, self._max_t)] * count
+
+    # -- what to do next -----------------------------------------------------------------------------------------
+
+    def suggest(self, trial_id: int) -> Suggestion | NotNow | None:
+        bracket = self._bracket_of(trial_id)
+        promotion = self._systems[bracket].promotion()
+        if promotion is not None:
+            return self._resume(promotion)
+        config = self.searcher.suggest(trial_id)
+        if config is not None:
+            return Start(self._limited(config, self._plan.first_milestone(bracket)))
+        return self._without_new_configurations()
+
+    def _without_new_configurations(self) -> Resume | NotNow | None:
+        for system in self._systems:
+            promotion = system.promotion()
+            if promotion is not None:
+                return self._resume(promotion)
+        return NOT_NOW if self._pauses and self._running else None
+
+    def _resume(self, promotion: Promotion) -> Resume:
+        progress = self._trials[promotion.trial_id]
+        config = self._limited(progress.config, progress.next_milestone)
+        return Resume(promotion.trial_id, None if config is progress.config else config)
+
+    def _limited(self, config: Config, milestone: int) -> Config:
+        """The configuration that tells its script to end at ``milestone``, if that is how trials pause."""
+        name = self._options.max_resource_attr
+        return config if name is None or not self._pauses else {**config, name: milestone}
+
+    def _bracket_of(self, trial_id: int) -> int:
+        return self._plan.bracket_at(self._brackets.of(trial_id)) if self._plan.num_brackets > 1 else 0
+
+    # -- what has happened -----------------------------------------------------------------------------------------
+
+    def on_trial_add(self, trial: Trial) -> None:
+        self._progress(trial)
+
+    def on_trial_resume(self, trial: Trial) -> None:
+        progress = self._progress(trial)
+        progress.rungs.leave(trial.trial_id)
+        self._launched(progress, trial)
+
+    def on_trial_result(self, trial: Trial, result: Metrics) -> Decision:
+        progress = self._progress(trial)
+        value = self._objective.value(result, trial.trial_id)
+        resource = self._resource(result, trial.trial_id)
+        if resource is None:
+            return _UNREADABLE
+        arrivals = self._take_in(progress, trial, resource, value, result)
+        if progress.overdue:
+            arrivals, progress.overdue = [*progress.overdue, *arrivals], ()
+        decision = self._decide(progress, trial, resource, value, arrivals)
+        if decision.action is not Action.CONTINUE:
+            self._enter(progress, Phase.PAUSING if decision.action is Action.PAUSE else Phase.ENDED)
+            self.searcher.cleanup_pending(trial.trial_id)
+        elif arrivals:
+            self._register_pending(progress, trial.trial_id, resource)
+        return decision
+
+    def on_late_result(self, trial: Trial, result: Metrics) -> None:
+        progress = self._progress(trial)
+        value = self._objective.value(result, trial.trial_id)
+        resource = self._resource(result, trial.trial_id)
+        if resource is None:
+            return
+        arrivals = self._take_in(progress, trial, resource, value, result)
+        if progress.phase in (Phase.PAUSING, Phase.PAUSED) and resource >= self._max_t:
+            self._end(progress, trial)  # all its work is done: there is nothing to resume
+        elif progress.phase is Phase.PAUSED and arrivals:
+            progress.rungs.wait(trial.trial_id, progress.level)
+        elif progress.phase is Phase.RUNNING:
+            progress.overdue += tuple(arrivals)
+
+    def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
+        progress = self._progress(trial)
+        resource = self._resource(result, trial.trial_id)
+        if resource is not None:
+            self._teach(progress, trial, resource, result, wanted=True)
+        self._end(progress, trial)
+
+    def on_trial_error(self, trial: Trial) -> None:
+        self._end(self._progress(trial), trial)
+        self.searcher.on_trial_error(trial.trial_id)
+
+    def on_trial_remove(self, trial: Trial) -> None:
+        progress = self._progress(trial)
+        if progress.phase is Phase.PAUSING:
+            # only now: a job that is still stopping could not be followed by the next one, and would block its worker
+            self._enter(progress, Phase.PAUSED)
+            progress.rungs.wait(trial.trial_id, progress.level)
+        elif progress.phase is Phase.RUNNING:
+            self._end(progress, trial)
+
+    # -- bookkeeping -----------------------------------------------------------------------------------------------
+
+    def _progress(self, trial: Trial) -> Progress:
+        """What is known of a trial; one that was never announced is taken as launched now."""
+        progress = self._trials.get(trial.trial_id)
+        if progress is None:
+            bracket = self._bracket_of(trial.trial_id)
+            milestones = self._plan.milestones(bracket)
+            progress = Progress(self._systems[bracket], milestones, self._max_t, trial.config)
+            self._trials[trial.trial_id] = progress
+            self.searcher.on_trial_add(trial.trial_id, trial.config)
+            self._launched(progress, trial)
+        return progress
+
+    def _launched(self, progress: Progress, trial: Trial) -> None:
+        progress.config = trial.config
+        progress.target = progress.next_milestone
+        if self._pauses and self._options.max_resource_attr is not None:
+            # a script ends where it was told, whatever has become known since
+            told = self._plan.limit.told(trial.config)
+            progress.target = progress.target if told is None else min(told, progress.target)
+        self._enter(progress, Phase.RUNNING)
+        self._register_pending(progress, trial.trial_id, progress.level)
+
+    def _enter(self, progress: Progress, phase: Phase) -> None:
+        self._running += (phase in _AT_WORK) - (progress.phase in _AT_WORK)
+        progress.phase = phase
+
+    def _end(self, progress: Progress, trial: Trial) -> None:
+        progress.rungs.leave(trial.trial_id)
+        self._enter(progress, Phase.ENDED)
+        self.searcher.cleanup_pending(trial.trial_id)
+
+    def _resource(self, result: Metrics, trial_id: int) -> float | None:
+        """None if it is no finite number. Raises MetricError if the report does not carry it."""
+        name = self._options.resource_attr
+        if name not in result:
+            raise missing(name, result, trial_id)
+        resource = result[name]
+        if type(resource) is int:
+            return resource
+        number = as_number(resource)
+        return number if math.isfinite(number) else None
+
+    def _take_in(
+        self, progress: Progress, trial: Trial, resource: float, value: float, result: Metrics
+    ) -> list[Arrival]:
+        if resource < progress.next_milestone:
+            self._teach(progress, trial, resource, result, wanted=False)
+            return []
+        arrivals = progress.come_to(trial.trial_id, resource, value, self._objective.key(value), result)
+        self._teach(progress, trial, resource, result, wanted=bool(arrivals) or resource >= self._max_t)
+        return arrivals
+
+    def _teach(self, progress: Progress, trial: Trial, resource: float, result: Metrics, wanted: bool) -> None:
+        """Tell the searcher. Work that is repeated after a resume from scratch is not new data."""
+        update = (wanted or self._options.searcher_data == "all") and resource > progress.updated
+        if update:
+            progress.updated = resource
+        self.searcher.on_result(trial.trial_id, trial.config, result, update)
+
+    def _register_pending(self, progress: Progress, trial_id: int, resource: float) -> None:
+        following = progress.next_milestone
+        first = following if self._options.searcher_data == "rungs" else int(resource) + 1
+        for level in range(first, following + 1):
+            self.searcher.register_pending(trial_id, level)
+
+    # -- decisions -------------------------------------------------------------------------------------------------
+
+    def _decide(
+        self, progress: Progress, trial: Trial, resource: float, value: float, arrivals: Sequence[Arrival]
+    ) -> Decision:
+        if resource >= self._max_t:
+            return self._at_the_maximum(trial, resource)
+        if self._pauses:
+            if resource >= progress.target and progress.passed:
+                numbers = self._numbers(value, resource, progress.level)
+                return Decision(Action.PAUSE, Reason("pauses at its rung", numbers, progress.target))
+        elif arrivals:
+            return self._judged(resource, arrivals)
+        return self._before(progress.next_milestone)
+
+    def _at_the_maximum(self, trial: Trial, resource: float) -> Decision:
+        told = self._plan.limit.told(trial.config)
+        numbers = {self._options.resource_attr: resource}
+        if told is not None and resource >= told:
+            return Decision(Action.CONTINUE, Reason("ends by itself at the maximum", numbers, self._max_t))
+        return Decision(Action.STOP, Reason("has reached the maximum", numbers, self._max_t))
+
+    def _judged(self, resource: float, arrivals: Sequence[Arrival]) -> Decision:
+        verdict, value = next((each for each in arrivals if not each.verdict.goes_on), arrivals[-1])
+        numbers = self._numbers(value, resource, verdict.level)
+        numbers["recorded"] = verdict.recorded
+        threshold = None if verdict.cutoff is None else self._objective.shown(verdict.cutoff)
+        action = Action.CONTINUE if verdict.goes_on else Action.STOP
+        return Decision(action, Reason(verdict.rule, numbers, threshold))
+
+    def _numbers(self, value: float, resource: float, level: int) -> dict[str, float]:
+        return {self._objective.metric: value, self._options.resource_attr: resource, "rung": level}
+
+    def _before(self, milestone: int) -> Decision:
+        decision = self._between.get(milestone)
+        if decision is None:
+            reason = Reason("between rungs", {"next rung": milestone})
+            decision = self._between[milestone] = Decision(Action.CONTINUE, reason)
+        return decision
+
+    # -- what it says about itself -----------------------------------------------------------------------------------
+
+    def metric_names(self) -> Sequence[str]:
+        return [self._objective.metric]
+
+    def metric_mode(self) -> Mode:
+        return self._objective.mode
+
+    @property
+    def resource_attr(self) -> str:
+        return self._options.resource_attr
+
+    @property
+    def max_resource_attr(self) -> str | None:
+        return self._options.max_resource_attr
+
+    @property
+    def max_resource_level(self) -> int:
+        """The most a trial may use."""
+        return self._max_t
+
+    @property
+    def rung_levels(self) -> list[int]:
+        """Increasing, without the maximum."""
+        return list(self._plan.levels)
+
+    @property
+    def num_brackets(self) -> int:
+        return self._plan.num_brackets
+
+    @property
+    def searcher_data(self) -> SearcherData:
+        return self._options.searcher_data
+
+    def does_pause_resume(self) -> bool:
+        return self._pauses
+
+    def rungs(self, bracket: int = 0) -> Sequence[Rung]:
+        """The rungs where trials of this bracket are compared, lowest first, those they skip included. Read only."""
+        return self._systems[bracket].rungs()
+
+    def metadata(self) -> dict[str, Any]:
+        return {
+            **super().metadata(),
+            "searcher": searcher_name(self.searcher),
+            "random_seed": self.random_seed,
+            "resource_attr": self.resource_attr,
+            "max_resource_attr": self.max_resource_attr,
+            "max_resource_level": self._max_t,
+            "type": self._options.type,
+            "rung_levels": self.rung_levels,
+            "num_brackets": self.num_brackets,
+            "rung_system_per_bracket": self._options.rung_system_per_bracket,
+            "searcher_data": self.searcher_data,
+        }
+
+
+_AT_WORK = (Phase.RUNNING, Phase.PAUSING)
+_UNREADABLE = Decision(Action.CONTINUE, Reason("the resource is no finite number"))
