@@ -1,0 +1,1 @@
+"""The pure step: observations in, intents out."""

@@ -1,0 +1,180 @@
+"""The pure step of a tuner: observations in, events out; what they ask of the world is in ``ledger.intents``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cloudtune.engine.ledger import Ledger
+from cloudtune.errors import JournalError
+from cloudtune.journal import events as ev
+from cloudtune.schedulers.base import NotNow, Reason, Start, Suggestion, TrialScheduler
+from cloudtune.trial import (
+    AttemptStatus,
+    Observation,
+    Report,
+    Status,
+)
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How trials are scheduled; the meaning of each is documented at ``Tuner``."""
+
+    n_workers: int
+    asynchronous_scheduling: bool = True
+    wait_trial_completion_when_stopping: bool = False
+    start_jobs_without_delay: bool = True
+    delete_checkpoints: bool = False
+    can_stop: bool = True
+
+
+class Engine:
+    """What follows from what is known: which events come next.
+
+    All methods yield events that are already applied. Before anything is acted on, they must be in the journal.
+    """
+
+    def __init__(self, scheduler: TrialScheduler, options: EngineOptions) -> None:
+        self.scheduler = scheduler
+        self.options = options
+        self.ledger = Ledger(scheduler, options.delete_checkpoints, options.can_stop)
+
+    # -- what follows from observations ------------------------------------------------------------------------
+
+    def observe(self, observations: Sequence[Observation], now: float) -> Iterator[ev.Event]:
+        """Take in what a backend saw: what was new in it, and what was decided about it.
+
+        Known reports and stale statuses yield nothing.
+        """
+        for observation in observations:
+            event = self._news(observation)
+            if event is None:
+                continue
+            self.ledger.apply(event)
+            yield event
+            yield from self.decide(now)
+
+    def decide(self, now: float) -> Iterator[ev.DecisionMade]:
+        """Decisions that follow from applied reports and are not yet applied themselves."""
+        for (attempt, key), (decision, _) in list(self.ledger.undecided.items()):
+            reason = decision.reason or Reason("")
+            made = ev.DecisionMade(
+                now,
+                attempt.trial_id,
+                attempt.number,
+                key,
+                decision.action.value,
+                reason.rule,
+                reason.numbers,
+                reason.threshold,
+            )
+            self.ledger.apply(made)
+            yield made
+
+    def _news(self, seen: Observation) -> ev.Event | None:
+        attempt = self.ledger.attempt(seen.attempt)
+        if attempt is None:
+            return None
+        if isinstance(seen, Report):
+            if seen.key in attempt.report_keys:
+                return None
+            return ev.ReportObserved(
+                seen.seen_at,
+                seen.attempt.trial_id,
+                seen.attempt.number,
+                seen.key,
+                seen.metrics,
+                seen.emitted_at,
+                self.ledger.wallclock_time(seen.seen_at),
+            )
+        if attempt.status.is_final or _ORDER[seen.status] <= _ORDER[attempt.status]:
+            return None
+        return ev.StatusObserved(
+            seen.at, seen.attempt.trial_id, seen.attempt.number, seen.status.value, seen.reason, seen.dollars
+        )
+
+    # -- what follows from the state -----------------------------------------------------------------------------
+
+    def plan(self, now: float) -> Iterator[ev.Event]:
+        """What should happen next: launches, stops, the end."""
+        if self.ledger.finished:
+            return
+        if self.ledger.finishing and not self.options.wait_trial_completion_when_stopping and self.options.can_stop:
+            yield from self._applied(self._stops(now, self.ledger.finishing.why))
+        while not self.ledger.finishing and not self.ledger.exhausted and self._free_workers() > 0:
+            event = self._next_launch(now)
+            if event is None:
+                break
+            self.ledger.apply(event)
+            yield event
+        if not self.ledger.open:
+            yield from self._applied(self._end(now))
+
+    def finish(self, now: float, why: str, failed: bool = False) -> Iterator[ev.Event]:
+        """Start no more trials. Nothing if that is decided already."""
+        if not self.ledger.finishing:
+            yield from self._applied(iter([ev.FinishIntended(now, why, failed)]))
+
+    def busy(self) -> int:
+        """Workers in use. An attempt that was asked to stop counts only if the options say so."""
+        stopping_counts = not self.options.start_jobs_without_delay
+        return sum(
+            attempt.status.is_busy and (stopping_counts or not attempt.stop_wanted)
+            for attempt in self.ledger.open.values()
+        )
+
+    def _free_workers(self) -> int:
+        busy = self.busy()
+        if not self.options.asynchronous_scheduling and busy and not self._filling_batch():
+            return 0
+        return self.options.n_workers - busy
+
+    def _filling_batch(self) -> bool:
+        """Synchronous scheduling: none of the open attempts has been launched yet, so their batch may still grow."""
+        return not any(attempt.launched for attempt in self.ledger.open.values())
+
+    def _next_launch(self, now: float) -> ev.Event | None:
+        suggestion = self.scheduler.suggest(len(self.ledger.trials))
+        if suggestion is None:
+            return ev.SpaceExhausted(now)
+        if isinstance(suggestion, NotNow):
+            return None
+        return self._launch(suggestion, now)
+
+    def _launch(self, suggestion: Suggestion, now: float) -> ev.LaunchIntended | None:
+        if isinstance(suggestion, Start):
+            return ev.LaunchIntended(
+                now, len(self.ledger.trials), 0, dict(suggestion.config), suggestion.checkpoint_trial_id
+            )
+        trial = self.ledger.trials[suggestion.trial_id]
+        if trial.status is not Status.paused:
+            raise JournalError(
+                f"the scheduler resumes trial {suggestion.trial_id}, which is {trial.status}",
+                "only paused trials can be resumed: this is a defect of the scheduler",
+            )
+        if not trial.current.status.is_final:
+            return None  # its last job still writes the checkpoint
+        config = trial.trial.config if suggestion.config is None else dict(suggestion.config)
+        return ev.LaunchIntended(now, suggestion.trial_id, len(trial.attempts), config)
+
+    def _stops(self, now: float, why: str) -> Iterator[ev.Event]:
+        for attempt in list(self.ledger.open.values()):
+            if attempt.status.is_busy and not attempt.stop_wanted:
+                yield ev.StopIntended(now, attempt.id.trial_id, attempt.id.number, why)
+
+    def _end(self, now: float) -> Iterator[ev.Event]:
+        if self.ledger.finishing:
+            yield ev.ExperimentFinished(now, self.ledger.finishing.why)
+        elif self.ledger.exhausted:
+            yield ev.ExperimentFinished(now, "every configuration has been tried")
+        else:
+            yield ev.ExperimentFinished(now, "nothing is running and the scheduler has nothing to start")
+
+    def _applied(self, events: Iterator[ev.Event]) -> Iterator[ev.Event]:
+        for event in events:
+            self.ledger.apply(event)
+            yield event
+
+
+_ORDER = {status: order for order, status in enumerate(AttemptStatus)}

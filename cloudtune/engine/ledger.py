@@ -1,0 +1,288 @@
+"""The fold of a journal: everything known about an experiment, event by event.
+
+``Ledger.apply`` is what happens live and what happens in a replay, so a tuner that was killed anywhere is rebuilt by
+reading its journal. Nothing here does I/O, reads a clock or draws a random number: time arrives inside events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import singledispatchmethod
+
+from cloudtune.engine.intents import DeleteCheckpoint, Intent, LaunchAttempt, StopAttempt
+from cloudtune.engine.state import AttemptState, ResultRow, TrialState, new_trial
+from cloudtune.errors import JournalError
+from cloudtune.journal import events as ev
+from cloudtune.schedulers.base import Action, Decision, TrialScheduler
+from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Metrics, Status
+
+_WORKER_COST = "st_worker_cost"
+
+
+class Ledger:
+    """The state of one experiment. Read it freely; only ``apply`` changes it.
+
+    The scheduler is told of everything by ``apply`` too, and of nothing anywhere else. ``delete_checkpoints`` and
+    ``can_stop`` are as at ``EngineOptions``.
+    """
+
+    def __init__(self, scheduler: TrialScheduler, delete_checkpoints: bool = False, can_stop: bool = True) -> None:
+        self.scheduler = scheduler
+        self.objective = scheduler.metric_names()[0]
+        self.tuner_name: str | None = None
+        self.trials: list[TrialState] = []
+        self.rows: list[ResultRow] = []
+        self.open: dict[AttemptId, AttemptState] = {}
+        """Attempts that are not final."""
+        self.intents: dict[tuple[str, AttemptId | int], Intent] = {}
+        """What is intended and not yet known to be done, oldest first."""
+        self.undecided: dict[tuple[AttemptId, str], tuple[Decision, int]] = {}
+        """Decisions the scheduler has made that are not yet events, with the row of the report."""
+        self.divergent: list[ev.DecisionMade] = []
+        """Recorded decisions that this scheduler would not have made: it is not the one that wrote the journal."""
+        self.failures = 0
+        self.reports_with_objective = 0
+        self.reports_without_objective: list[Metrics] = []
+        self.sessions = 0
+        self.exhausted = False
+        self.finishing: ev.FinishIntended | None = None
+        self.finished: ev.ExperimentFinished | None = None
+        self._earlier_sessions = 0.0
+        self._session_started = 0.0
+        self._delete_checkpoints = delete_checkpoints
+        self._can_stop = can_stop
+
+    def attempt(self, attempt: AttemptId) -> AttemptState | None:
+        """None if no such attempt was ever intended."""
+        if attempt.trial_id >= len(self.trials):
+            return None
+        attempts = self.trials[attempt.trial_id].attempts
+        return attempts[attempt.number] if attempt.number < len(attempts) else None
+
+    def wallclock_time(self, now: float) -> float:
+        """Seconds the tuner has run until ``now``, over all sessions."""
+        return self._earlier_sessions + max(0.0, now - self._session_started)
+
+    @singledispatchmethod
+    def apply(self, event: ev.Event) -> None:
+        """Change the state by what happened. The only method that does."""
+        raise TypeError(f"not an event: {event!r}")
+
+    @apply.register
+    def _(self, event: ev.ExperimentStarted) -> None:
+        self.tuner_name = event.tuner_name
+
+    @apply.register
+    def _(self, event: ev.SessionStarted) -> None:
+        self.sessions += 1
+        self._earlier_sessions = event.tuner_time
+        self._session_started = event.at
+
+    @apply.register
+    def _(self, event: ev.LaunchIntended) -> None:
+        attempt = AttemptState(Attempt(AttemptId(event.trial_id, event.attempt), event.config))
+        if event.attempt == 0:
+            state = new_trial(event.trial_id, event.config, event.at)
+            self.trials.append(state)
+        else:
+            state = self.trials[event.trial_id]
+            state.reconfigured(event.config)
+            state.status, state.decided = Status.in_progress, Action.CONTINUE
+            state.reported_dollars = state.late_result = None
+        state.attempts.append(attempt)
+        self.open[attempt.id] = attempt
+        self.intents["launch", attempt.id] = LaunchAttempt(attempt.attempt, event.checkpoint_trial_id)
+        if event.attempt == 0:
+            self.scheduler.on_trial_add(state.trial)
+        else:
+            self.scheduler.on_trial_resume(state.trial)
+
+    @apply.register
+    def _(self, event: ev.Launched) -> None:
+        attempt = self._known(event.trial_id, event.attempt)
+        attempt.name, attempt.dollars_per_hour, attempt.held = event.name, event.dollars_per_hour, ""
+        self.intents.pop(("launch", attempt.id), None)
+
+    @apply.register
+    def _(self, event: ev.LaunchHeld) -> None:
+        self._known(event.trial_id, event.attempt).held = event.reason
+
+    @apply.register
+    def _(self, event: ev.LaunchFailed) -> None:
+        attempt = self._known(event.trial_id, event.attempt)
+        self.intents.pop(("launch", attempt.id), None)
+        self._close(attempt, AttemptStatus.FAILED, event.at, event.reason, None)
+
+    @apply.register
+    def _(self, event: ev.StatusObserved) -> None:
+        attempt = self._known(event.trial_id, event.attempt)
+        status = AttemptStatus(event.status)
+        if attempt.running_since is None and status is not AttemptStatus.PENDING:
+            attempt.running_since = event.at
+        if status.is_final:
+            self._close(attempt, status, event.at, event.reason, event.dollars)
+            return
+        attempt.status = status
+        if status is AttemptStatus.DRAINING:
+            attempt.ended_at = event.at
+
+    @apply.register
+    def _(self, event: ev.ReportObserved) -> None:
+        attempt = self._known(event.trial_id, event.attempt)
+        state = self.trials[event.trial_id]
+        attempt.report_keys.add(event.key)
+        late = state.decided is not Action.CONTINUE or attempt.status.is_final or attempt is not state.current
+        self.rows.append(
+            ResultRow(
+                event.trial_id,
+                event.attempt,
+                event.metrics,
+                Action.CONTINUE,
+                late,
+                event.emitted_at,
+                event.at,
+                event.tuner_time,
+            )
+        )
+        cost = event.metrics.get(_WORKER_COST)
+        if attempt is state.current and isinstance(cost, (int, float)):
+            state.reported_dollars = float(cost)
+        if not self._carries_what_is_needed(event.metrics):
+            return
+        state.objective_seen = True
+        if late:
+            self.scheduler.on_late_result(state.trial, event.metrics)
+            if attempt is state.current:
+                state.late_result = event.metrics
+        else:
+            state.last_result = event.metrics
+            decision = Decision.of(self.scheduler.on_trial_result(state.trial, event.metrics))
+            self.undecided[attempt.id, event.key] = (decision, len(self.rows) - 1)
+
+    def _carries_what_is_needed(self, metrics: Metrics) -> bool:
+        resource = self.scheduler.resource_attr
+        if self.objective in metrics and (resource is None or resource in metrics):
+            self.reports_with_objective += 1
+            return True
+        if self.reports_with_objective == 0:
+            self.reports_without_objective.append(metrics)
+        return False
+
+    @apply.register
+    def _(self, event: ev.DecisionMade) -> None:
+        attempt = self._known(event.trial_id, event.attempt)
+        action = Action(event.action)
+        ours, row = self.undecided.pop((attempt.id, event.key), (None, None))
+        if ours is None or ours.action is not action:
+            self.divergent.append(event)
+        if action is Action.CONTINUE:
+            return
+        state = self.trials[event.trial_id]
+        state.decided = action
+        state.status = Status.stopping if action is Action.STOP else Status.paused
+        if row is not None:
+            self.rows[row] = replace(self.rows[row], decision=action)
+        if attempt.status.is_busy and self._can_stop and not self._ends_by_itself(state):
+            self._want_stop(attempt)
+
+    def _ends_by_itself(self, state: TrialState) -> bool:
+        """Whether the script was told, in its configuration, to end at the resource that was decided on last.
+
+        Stopping such a job would race its own end, cost a call, and on some backends the last checkpoint.
+        """
+        limit, resource = self.scheduler.max_resource_attr, self.scheduler.resource_attr
+        if limit is None or resource is None or state.last_result is None:
+            return False
+        told, done = state.trial.config.get(limit), state.last_result.get(resource)
+        return isinstance(told, (int, float)) and isinstance(done, (int, float)) and done >= told
+
+    @apply.register
+    def _(self, event: ev.StopIntended) -> None:
+        self._want_stop(self._known(event.trial_id, event.attempt))
+
+    def _want_stop(self, attempt: AttemptState) -> None:
+        attempt.stop_wanted = True
+        self.intents.pop(("launch", attempt.id), None)
+        self.intents["stop", attempt.id] = StopAttempt(attempt.id)
+
+    @apply.register
+    def _(self, event: ev.StopIssued) -> None:
+        attempt = self._known(event.trial_id, event.attempt)
+        self.intents.pop(("stop", attempt.id), None)
+        if not attempt.launched:
+            self._close(attempt, AttemptStatus.STOPPED, event.at, "never launched", None)
+
+    @apply.register
+    def _(self, event: ev.CheckpointCopied) -> None:
+        pass
+
+    @apply.register
+    def _(self, event: ev.CheckpointDeleted) -> None:
+        self.intents.pop(("delete", event.trial_id), None)
+
+    @apply.register
+    def _(self, event: ev.SpaceExhausted) -> None:
+        self.exhausted = True
+
+    @apply.register
+    def _(self, event: ev.FinishIntended) -> None:
+        self.finishing = event
+
+    @apply.register
+    def _(self, event: ev.ExperimentFinished) -> None:
+        self.finished = event
+
+    @apply.register
+    def _(self, event: ev.ExperimentReopened) -> None:
+        self.finished = self.finishing = None
+
+    def _known(self, trial_id: int, number: int) -> AttemptState:
+        attempt = self.attempt(AttemptId(trial_id, number))
+        if attempt is None:
+            raise JournalError(
+                f"the journal speaks of attempt {trial_id}-{number}, which was never intended",
+                "the journal was written by another version or edited; restore it from a copy",
+            )
+        return attempt
+
+    # -- the end of an attempt ---------------------------------------------------------------------------------------
+
+    def _close(
+        self, attempt: AttemptState, status: AttemptStatus, at: float, reason: str, dollars: float | None
+    ) -> None:
+        attempt.status, attempt.reason, attempt.dollars = status, reason, dollars
+        attempt.ended_at = attempt.ended_at or at
+        self.open.pop(attempt.id, None)
+        self.intents.pop(("stop", attempt.id), None)
+        self.intents.pop(("launch", attempt.id), None)
+        state = self.trials[attempt.id.trial_id]
+        if attempt is not state.current:
+            return
+        if dollars is None and state.reported_dollars is not None:
+            attempt.dollars = state.reported_dollars
+        state.reported_dollars = None
+        self._end_trial(state, status, reason)
+        if self._delete_checkpoints and state.status in (Status.stopped, Status.completed):
+            self.intents["delete", attempt.id.trial_id] = DeleteCheckpoint(attempt.id.trial_id)
+
+    def _end_trial(self, state: TrialState, status: AttemptStatus, reason: str) -> None:
+        trial = state.trial
+        state.reason = reason
+        if state.decided is Action.PAUSE and status is AttemptStatus.COMPLETED and not self._ends_by_itself(state):
+            # told to pause, but quicker than the wish: all its work is done, and nothing is left to resume
+            state.status = Status.completed
+            self.scheduler.on_trial_complete(trial, state.late_result or state.last_result or {})
+        elif state.decided is Action.PAUSE:
+            state.status = Status.paused
+            self.scheduler.on_trial_remove(trial)
+        elif state.decided is Action.STOP or status is AttemptStatus.STOPPED:
+            state.status = Status.stopped
+            self.scheduler.on_trial_remove(trial)
+        elif status is AttemptStatus.COMPLETED and state.last_result is not None:
+            state.status = Status.completed
+            self.scheduler.on_trial_complete(trial, state.last_result)
+        else:
+            state.status = Status.failed
+            state.reason = reason or f"ended without reporting {self.objective!r}"
+            self.failures += 1
+            self.scheduler.on_trial_error(trial)

@@ -1,0 +1,96 @@
+"""What is known of trials and attempts: the part of the engine's state that is plain bookkeeping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+
+from cloudtune.schedulers.base import Action
+from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Config, Metrics, Status, Trial
+
+SECONDS_PER_HOUR = 3600.0
+
+
+@dataclass
+class AttemptState:
+    """One attempt. Times are seconds since the epoch, ``None`` until known."""
+
+    attempt: Attempt
+    status: AttemptStatus = AttemptStatus.PENDING
+    reason: str = ""
+    name: str | None = None
+    dollars_per_hour: float | None = None
+    dollars: float | None = None
+    held: str = ""
+    running_since: float | None = None
+    ended_at: float | None = None
+    stop_wanted: bool = False
+    report_keys: set[str] = field(default_factory=set)
+
+    @property
+    def id(self) -> AttemptId:
+        return self.attempt.id
+
+    @property
+    def launched(self) -> bool:
+        return self.name is not None
+
+    def cost(self, now: float, reported: float | None) -> float:
+        """Dollars so far: the bill where there is one, else what the script says, else price times time."""
+        if self.dollars is not None:
+            return self.dollars
+        if reported is not None:
+            return reported
+        if self.dollars_per_hour is None or self.running_since is None:
+            return 0.0
+        return self.dollars_per_hour * ((self.ended_at or now) - self.running_since) / SECONDS_PER_HOUR
+
+    def seconds(self, now: float) -> float:
+        return 0.0 if self.running_since is None else (self.ended_at or now) - self.running_since
+
+
+@dataclass
+class TrialState:
+    """One trial with its attempts, oldest first."""
+
+    trial: Trial
+    attempts: list[AttemptState] = field(default_factory=list)
+    status: Status = Status.in_progress
+    reason: str = ""
+    decided: Action = Action.CONTINUE
+    last_result: Metrics | None = None
+    """The last report that the scheduler decided on."""
+    late_result: Metrics | None = None
+    """The last report that came after the present attempt's fate was decided."""
+    objective_seen: bool = False
+    reported_dollars: float | None = None
+
+    @property
+    def current(self) -> AttemptState:
+        return self.attempts[-1]
+
+    def cost(self, now: float) -> float:
+        """Dollars over all attempts so far."""
+        earlier = sum(attempt.cost(now, None) for attempt in self.attempts[:-1])
+        return earlier + self.current.cost(now, self.reported_dollars)
+
+    def reconfigured(self, config: Config) -> None:
+        self.trial = replace(self.trial, config=config)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """One report with what became of it: a row of the results table."""
+
+    trial_id: int
+    attempt: int
+    metrics: Metrics
+    decision: Action
+    late: bool
+    emitted_at: float
+    seen_at: float
+    tuner_time: float
+
+
+def new_trial(trial_id: int, config: Config, at: float) -> TrialState:
+    return TrialState(Trial(trial_id, config, datetime.fromtimestamp(at, timezone.utc)))

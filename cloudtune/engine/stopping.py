@@ -1,0 +1,86 @@
+"""When an experiment has had enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import TypeAlias
+
+from cloudtune.engine.status import TuningStatus
+from cloudtune.errors import OptionError
+from cloudtune.options import named_options
+
+Thresholds: TypeAlias = Mapping[str, float]
+
+
+@named_options()
+@dataclass(frozen=True)
+class StoppingCriterion:
+    """Stop as soon as one of the given limits is passed; limits that are None don't count.
+
+    A plain class rather than a lambda, so that it travels to a remote tuner.
+
+    ``max_wallclock_time``: seconds the tuner has run, over all its sessions; reached or passed.
+    ``max_num_evaluations``, ``max_num_trials_started``, ``max_num_trials_completed``, ``max_num_trials_finished``:
+    more than so many reports, trials started, trials completed, trials completed or stopped or failed.
+    ``max_cost``: more than so many dollars spent on trials, as far as prices are known.
+    ``min_metric_value``, ``max_metric_value``: some report is below, or above, the threshold of its metric.
+
+    Raises ``OptionError`` for limits that make no sense.
+    """
+
+    max_wallclock_time: float | None = None
+    max_num_evaluations: int | None = None
+    max_num_trials_started: int | None = None
+    max_num_trials_completed: int | None = None
+    max_cost: float | None = None
+    max_num_trials_finished: int | None = None
+    min_metric_value: Thresholds | None = None
+    max_metric_value: Thresholds | None = None
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if value is None:
+                continue
+            numbers = value.values() if isinstance(value, Mapping) else [value]
+            if entry.name.endswith("metric_value") and not isinstance(value, Mapping):
+                raise OptionError(
+                    f"{entry.name}={value!r} does not say which metric",
+                    f"give a dictionary, such as {entry.name}={{'accuracy': 0.99}}",
+                )
+            for number in numbers:
+                if isinstance(number, bool) or not isinstance(number, (int, float)) or math.isnan(number):
+                    raise OptionError(f"{entry.name}={value!r} is not a number", "give a number, or leave it out")
+                if number < 0 and not entry.name.endswith("metric_value"):
+                    raise OptionError(f"{entry.name}={value!r} is negative", "give a limit of 0 or more")
+
+    def __call__(self, status: TuningStatus) -> bool:
+        return self.reason(status) is not None
+
+    def reason(self, status: TuningStatus) -> str | None:
+        """Which limit is passed, in words; None if none is."""
+        return next(self._passed(status), None)
+
+    def _passed(self, status: TuningStatus) -> Iterator[str]:
+        if self.max_wallclock_time is not None and status.wallclock_time >= self.max_wallclock_time:
+            yield f"max_wallclock_time={self.max_wallclock_time:g} s is reached"
+        counts = (
+            ("max_num_evaluations", self.max_num_evaluations, status.num_evaluations),
+            ("max_num_trials_started", self.max_num_trials_started, status.num_trials_started),
+            ("max_num_trials_completed", self.max_num_trials_completed, status.num_trials_completed),
+            ("max_num_trials_finished", self.max_num_trials_finished, status.num_trials_finished),
+        )
+        for name, limit, count in counts:
+            if limit is not None and count > limit:
+                yield f"{count} is more than {name}={limit}"
+        if self.max_cost is not None and (cost := status.cost) > self.max_cost:
+            yield f"{cost:.2f} $ is more than max_cost={self.max_cost:g}"
+        statistics = status.overall_metric_statistics
+        for metric, threshold in (self.min_metric_value or {}).items():
+            if (low := statistics.min_metrics.get(metric, math.inf)) < threshold:
+                yield f"{metric} {low:g} is below min_metric_value {threshold:g}"
+        for metric, threshold in (self.max_metric_value or {}).items():
+            if (high := statistics.max_metrics.get(metric, -math.inf)) > threshold:
+                yield f"{metric} {high:g} is above max_metric_value {threshold:g}"
