@@ -1,0 +1,1 @@
+"""The log group of the training jobs, as CloudWatch Logs shows it."""

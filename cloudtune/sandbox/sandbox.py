@@ -1,0 +1,162 @@
+"""``with Sandbox() as sandbox:`` — SageMaker on this machine for as long as a block lasts."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from cloudtune.sandbox.settings import ACCOUNT_ID, REGION, Delays, Settings
+
+if TYPE_CHECKING:
+    from cloudtune.sandbox.address import Address
+    from cloudtune.sandbox.server import Server
+
+_accounts_in_use: set[str] = set()
+_accounts_lock = threading.Lock()
+
+
+class Sandbox:
+    """A sandbox in this process: a server on 127.0.0.1 that ends, with all its jobs, when the block does.
+
+    ``directory``: where its state lives on (None: nothing is kept). ``port``: 0 for any free one. ``profile``:
+    "instant" (default) or "realistic"; or ``delays``, one by one. ``quotas``: limits by instance type, or by a
+    quota's full name. ``interpreters``: python executable by training image. Several can run side by side: each
+    that is not given an ``account_id`` gets one of its own.
+
+    Raises ValueError on settings that make no sense, ImportError without the extra ``sandbox``, OSError if the
+    port is taken or another sandbox uses the directory.
+    """
+
+    def __init__(
+        self,
+        *,
+        directory: str | Path | None = None,
+        port: int = 0,
+        profile: str | None = None,
+        delays: Delays | None = None,
+        quotas: Mapping[str, int] | None = None,
+        interpreters: Mapping[str, str] | None = None,
+        region: str = REGION,
+        account_id: str | None = None,
+    ) -> None:
+        if profile is not None and delays is not None:
+            raise ValueError(
+                "give a profile or delays, not both; dataclasses.replace(Delays.realistic(), …) changes single ones"
+            )
+        self._settings = Settings(
+            delays=delays or Delays.of_profile(profile or "instant"),
+            directory=None if directory is None else Path(directory),
+            port=port,
+            region=region,
+            account_id=account_id or ACCOUNT_ID,
+            quotas=dict(quotas or {}),
+            interpreters=dict(interpreters or {}),
+        )
+        self._own_account = account_id is None
+        self._server: Server | None = None
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    def start(self) -> Sandbox:
+        """Start it; ``with`` does so too."""
+        if self._server is not None:
+            raise RuntimeError("this sandbox is running already")
+        import dataclasses
+
+        from cloudtune.sandbox.server import Server
+
+        account_id = _claim_account(self._settings.account_id, free_choice=self._own_account)
+        self._settings = dataclasses.replace(self._settings, account_id=account_id)
+        try:
+            self._server = Server(self._settings)
+        except BaseException:
+            _accounts_in_use.discard(account_id)
+            raise
+        # whoever never stops it leaves no directory behind either
+        atexit.register(self.stop)
+        return self
+
+    def stop(self) -> None:
+        """End it and every job in it."""
+        if self._server is not None:
+            server, self._server = self._server, None
+            atexit.unregister(self.stop)
+            try:
+                server.close()
+            finally:
+                _accounts_in_use.discard(self._settings.account_id)
+
+    def __enter__(self) -> Sandbox:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def address(self) -> Address:
+        """Where it is."""
+        return self._running().address
+
+    @property
+    def endpoint_url(self) -> str:
+        """What ``AWS_ENDPOINT_URL`` must be."""
+        return self.address.endpoint_url
+
+    @property
+    def region(self) -> str:
+        return self.address.region
+
+    @property
+    def bucket(self) -> str:
+        """An S3 bucket that exists, named like SageMaker's default one."""
+        return self.address.bucket
+
+    @property
+    def role_arn(self) -> str:
+        """An IAM role that exists and that SageMaker may assume."""
+        return self.address.role_arn
+
+    def environment(self) -> dict[str, str]:
+        """The variables that a child process needs to find this sandbox, and nothing else than it."""
+        return self.address.environment()
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of ``service`` that talks to this sandbox."""
+        return self.address.client(service)
+
+    def call_counts(self) -> Counter[str]:
+        """Calls answered so far by "service.Operation", whoever made them."""
+        return self._running().gateway.call_counts()
+
+    def reset_call_counts(self) -> None:
+        """Count from zero again."""
+        self._running().gateway.reset_call_counts()
+
+    def reset(self) -> None:
+        """End all jobs and forget everything."""
+        self._running().reset()
+
+    def _running(self) -> Server:
+        if self._server is None:
+            raise RuntimeError("this sandbox is not running: use it in a with block, or call start() first")
+        return self._server
+
+
+def _claim_account(wanted: str, free_choice: bool) -> str:
+    """An account no other sandbox of this process has: moto's state is per process and account."""
+    with _accounts_lock:
+        while wanted in _accounts_in_use:
+            if not free_choice:
+                raise ValueError(f"another sandbox of this process has account {wanted}; choose another account_id")
+            wanted = f"{int(wanted) + 1:012d}"
+        _accounts_in_use.add(wanted)
+        return wanted

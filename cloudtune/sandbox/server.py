@@ -1,0 +1,225 @@
+"""A sandbox's server: everything wired together behind one port of 127.0.0.1."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from cloudtune.sandbox.address import ROLE_NAME, Address
+from cloudtune.sandbox.calls import Call
+from cloudtune.sandbox.clock import Clock, SystemClock
+from cloudtune.sandbox.container import ContainerSpec, TrainingContainer
+from cloudtune.sandbox.directories import open_directory, user_cache_directory
+from cloudtune.sandbox.faults import AwsError
+from cloudtune.sandbox.gateway import Gateway, Responder
+from cloudtune.sandbox.iam import IamResponder
+from cloudtune.sandbox.logs.api import LogsApi
+from cloudtune.sandbox.logs.store import LogStore
+from cloudtune.sandbox.moto_world import MotoWorld, RequestHandler
+from cloudtune.sandbox.replies import Reply, json_reply
+from cloudtune.sandbox.service_quotas import ServiceQuotasResponder
+from cloudtune.sandbox.settings import Settings
+from cloudtune.sandbox.state import Archive, DirectoryArchive, NoArchive
+from cloudtune.sandbox.training import warm_pools
+from cloudtune.sandbox.training.api import TrainingApi
+from cloudtune.sandbox.training.execution import Container
+from cloudtune.sandbox.training.instances import Quotas
+from cloudtune.sandbox.training.job import Job
+from cloudtune.sandbox.training.ledger import Ledger
+from cloudtune.sandbox.training.processes import ProcessExecutor
+
+HOST = "127.0.0.1"
+
+
+class JsonApi(Protocol):
+    """Some operations of a service that speaks JSON."""
+
+    @property
+    def operations(self) -> Collection[str]: ...
+
+    def answer(self, operation: str, request: Any) -> dict[str, Any] | None: ...
+
+
+class Server:
+    """Serves from construction to ``close``. Raises OSError if the port is taken."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock: Clock = SystemClock()
+        with ExitStack() as undo:
+            self.directory = open_directory(settings.directory, self.clock.now(), undo)
+            own_cache = self.directory / "cache"
+            self._cache = own_cache if settings.directory is not None else user_cache_directory() or own_cache
+            self.world = MotoWorld(settings.account_id, settings.region)
+            undo.callback(self.world.clear)
+            kept = settings.directory is not None
+            self.archive: Archive = DirectoryArchive(self.directory / "state", self.world) if kept else NoArchive()
+            self.quotas = Quotas(settings.quotas)
+            self.ledger = Ledger(self.clock, self.archive.save_job, self._release_instances)
+            self.logs = LogStore(self.clock, settings.delays.log_ingestion, self.archive.save_event)
+            self._http = self._open_port(undo)
+            self.address = self._address(self._http.port)
+            self.executor = self._executor()
+            self.gateway = self._gateway()
+            self._http.app = self.gateway
+            self.world.prepare(self.address.bucket, ROLE_NAME)
+            self.archive.load(self.ledger, self.logs)
+            self._serve(undo)
+            undo.callback(self.executor.close)
+            self._undo = undo.pop_all()
+
+    def close(self) -> None:
+        """End all jobs, then the server."""
+        self._undo.close()
+
+    def _open_port(self, undo: ExitStack) -> BaseWSGIServer:
+        # bound here because werkzeug leaves the whole process when a port is taken
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((HOST, self.settings.port))
+            except OSError as error:
+                raise OSError(f"port {self.settings.port} of {HOST} can't be had: {error.strerror}") from error
+            listener.listen(128)
+            port = listener.getsockname()[1]
+            server = make_server(
+                HOST, port, _refuse, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
+            )
+        undo.callback(server.server_close)
+        return server
+
+    def _serve(self, undo: ExitStack) -> None:
+        thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="sandbox", daemon=True)
+        thread.start()
+        undo.callback(thread.join)
+        undo.callback(self._http.shutdown)
+
+    def _executor(self) -> ProcessExecutor:
+        return ProcessExecutor(
+            ledger=self.ledger,
+            logs=self.logs,
+            containers=self._container,
+            metric_sink=lambda job, name, value, at: self.world.put_metric(job.name, name, value, at),
+            delays=self.settings.delays,
+            clock=self.clock,
+            directory=self.directory / "jobs",
+        )
+
+    def reset(self) -> None:
+        """End all jobs and forget everything."""
+        self.executor.end_all()
+        self.ledger.clear()
+        self.logs.clear()
+        self.archive.clear()
+        self.world.clear()
+        self.world.prepare(self.address.bucket, ROLE_NAME)
+        self.gateway.reset_call_counts()
+
+    def jobs_by_status(self) -> Counter[str]:
+        with self.ledger.reading() as jobs:
+            return Counter(job.status for job in jobs.values())
+
+    def _control(self, verb: str) -> dict[str, object]:
+        if verb == "reset":
+            self.reset()
+        return {"jobs": dict(self.jobs_by_status())}
+
+    def _address(self, port: int) -> Address:
+        settings = self.settings
+        aws_config = self.directory / "aws-config"
+        aws_config.write_text(f"[default]\nregion = {settings.region}\n")
+        sdk_config = self.directory / "sagemaker-config.yaml"
+        address = Address(
+            endpoint_url=f"http://{HOST}:{port}",
+            region=settings.region,
+            account_id=settings.account_id,
+            aws_config=str(aws_config),
+            sdk_config=str(sdk_config),
+        )
+        # SDK 2 asks the real STS for the account to name the bucket, and both report usage over the network
+        modules = {"Session": {"DefaultS3Bucket": address.bucket}, "TelemetryOptOut": True}
+        config = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": modules}}}
+        sdk_config.write_text(json.dumps(config))
+        return address
+
+    def _gateway(self) -> Gateway:
+        settings = self.settings
+        arn_prefix = f"arn:aws:sagemaker:{settings.region}:{settings.account_id}:training-job/"
+        training = TrainingApi(
+            self.ledger, self.executor, self.world, self.quotas, arn_prefix, settings.delays.search_index
+        )
+        logs = LogsApi(self.logs, settings.region, settings.account_id)
+        quotas = ServiceQuotasResponder(self.quotas, settings.region, settings.account_id)
+        return Gateway(
+            responders={
+                "sagemaker": _in_region(settings.region, training),
+                "logs": _in_region(settings.region, logs),
+                "service-quotas": quotas,
+                "iam": IamResponder(self.world),
+            },
+            behind=self.world.application,
+            on_change=self.archive.save_call,
+            control=self._control,
+        )
+
+    def _container(self, job: Job, directory: Path, write_line: Callable[[str], None]) -> Container:
+        settings = self.settings
+        image = job.request.get("AlgorithmSpecification", {}).get("TrainingImage", "")
+        spec = ContainerSpec(
+            job_name=job.name,
+            job_arn=job.arn,
+            region=settings.region,
+            account_id=settings.account_id,
+            request=job.request,
+            directory=directory,
+            cache_directory=self._cache,
+            endpoint_url=self.address.endpoint_url,
+            environment=self.address.environment(),
+            interpreter=settings.interpreter_for(image),
+            stop_grace_seconds=settings.delays.stop_grace,
+            checkpoint_sync_seconds=settings.delays.checkpoint_sync,
+        )
+        return TrainingContainer(spec, write_line)
+
+    def _release_instances(self, job: Job) -> None:
+        with self.ledger.reading() as jobs:
+            warm_pools.release(job, self.quotas, jobs.values())
+
+
+def _refuse(environ: object, start_response: Callable[..., object]) -> list[bytes]:
+    """What is answered until everything is wired."""
+    start_response("503 Service Unavailable", [("Content-Length", "0")])
+    return []
+
+
+class _QuietHandler(RequestHandler):
+    """Requests are counted, not printed."""
+
+    def log(self, type: str, message: str, *args: object) -> None:
+        if type == "error":
+            super().log(type, message, *args)
+
+
+def _in_region(region: str, api: JsonApi) -> Responder:
+    """A responder for a region's operations of ``api``."""
+
+    def respond(call: Call) -> Reply | None:
+        if call.operation not in api.operations:
+            return None
+        if call.region is not None and call.region != region:
+            raise AwsError(
+                "InvalidSignatureException",
+                f"Credential should be scoped to a valid region, not '{call.region}': this sandbox is in '{region}'.",
+            )
+        value = api.answer(call.operation, call.json())
+        return None if value is None else json_reply(value)
+
+    return respond

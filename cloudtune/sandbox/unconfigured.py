@@ -1,0 +1,22 @@
+"""The AWS session of someone who has configured nothing: what the sandbox itself uses.
+
+A profile, a configuration file or a proxy that a user has for real AWS must neither redirect the sandbox's own clients
+nor, where they name something that doesn't exist, keep it from starting.
+"""
+
+from __future__ import annotations
+
+import os
+
+import botocore.session
+
+_VARIABLES = {
+    # logical name -> (name in the configuration file, environment variable, default, conversion)
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
+
+
+def botocore_session() -> botocore.session.Session:
+    return botocore.session.Session(session_vars=_VARIABLES)
