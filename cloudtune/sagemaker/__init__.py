@@ -1,0 +1,22 @@
+"""Every trial its own SageMaker training job."""
+
+from cloudtune.sagemaker.backend import SageMakerBackend
+from cloudtune.sagemaker.following import FeedOptions
+from cloudtune.sagemaker.instances import InstanceInfo, InstanceInfos, select_instance_type
+from cloudtune.sagemaker.layout import s3_experiment_path
+from cloudtune.sagemaker.metrics import FLOAT, MetricDefinition
+from cloudtune.sagemaker.role import get_execution_role
+from cloudtune.sagemaker.template import TrainingJobTemplate
+
+__all__ = [
+    "SageMakerBackend",
+    "TrainingJobTemplate",
+    "MetricDefinition",
+    "FLOAT",
+    "FeedOptions",
+    "InstanceInfo",
+    "InstanceInfos",
+    "select_instance_type",
+    "get_execution_role",
+    "s3_experiment_path",
+]

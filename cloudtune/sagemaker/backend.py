@@ -1,0 +1,359 @@
+"""The SageMaker backend: every attempt of a trial is a training job."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cloudtune.aws import Aws, S3Uri
+from cloudtune.backends.base import Capabilities, Experiment
+from cloudtune.clock import Clock
+from cloudtune.constants import MAX_METRICS_SUPPORTED_BY_SAGEMAKER
+from cloudtune.errors import AlreadyExistsError, InvalidRequestError, MetricError, NotFoundError, OptionError
+from cloudtune.names import check_tuner_name, job_name
+from cloudtune.options import named_options
+from cloudtune.sagemaker import checkpoints, preflight
+from cloudtune.sagemaker.feed import JobFeed, existing_attempts, job_exists
+from cloudtune.sagemaker.following import FeedOptions
+from cloudtune.sagemaker.images import default_image
+from cloudtune.sagemaker.layout import default_s3_path, experiment_layout
+from cloudtune.sagemaker.lines import LineReader, RegexReader, ReporterReader
+from cloudtune.sagemaker.metrics import MetricDefinition, reporter_definitions
+from cloudtune.sagemaker.request import AttemptRequest, RequestOptions, attempt_request, check_names
+from cloudtune.sagemaker.role import get_execution_role, role_arn
+from cloudtune.sagemaker.source import SourceArchive
+from cloudtune.sagemaker.staging import staged
+from cloudtune.sagemaker.states import JobState
+from cloudtune.sagemaker.template import DEFAULT_INSTANCE, TrainingJobTemplate
+from cloudtune.trial import Attempt, AttemptId, Launch, Observation
+
+logger = logging.getLogger("cloudtune.sagemaker")
+
+
+@named_options()
+class SageMakerBackend:
+    """Runs every attempt of a trial as a training job of its own; as many at a time as the account has quota for.
+
+    ``sm_estimator``: a ``TrainingJobTemplate``, a request as a dict, an estimator of SageMaker SDK 2 or a ModelTrainer
+    of SDK 3. Its instance type and count are overridden by ``st_instance_type`` and ``st_instance_count`` of a
+    configuration.
+    ``metrics_names``: metrics of the Reporter to be drawn in SageMaker's console; default: what the scheduler uses.
+    ``s3_path``: experiments lie below it, each under its name; default ``s3://{SageMaker's bucket}/cloudtune``.
+    ``delete_checkpoints``: delete a trial's checkpoints when it is over.
+    ``pass_args_as_json``: configurations travel as a file, whose name the script gets as ``st_config_json_filename``;
+    without, they do so where SageMaker's limits leave no other way.
+    ``metric_definitions``: how to read metrics from the lines of a script that doesn't use the Reporter (also as the
+    SDK's ``{"Name": …, "Regex": …}``).
+    ``inputs``: data channels: S3 URIs by name, or what the SDK's ``fit`` or ``train`` takes.
+    ``checkpoint_argument``: whether scripts are given ``--st_checkpoint_dir``. Default: those with the Reporter are;
+    those read by ``metric_definitions`` may refuse arguments they don't know, and find ``/opt/ml/checkpoints`` anyway.
+    ``feed``: how long to wait for late logs. ``aws``: which account and region; default: the environment's.
+
+    Raises ``OptionError``, ``ScriptError``, ``MetricError``.
+    """
+
+    def __init__(
+        self,
+        sm_estimator: Any,
+        metrics_names: Sequence[str] | None = None,
+        s3_path: str | None = None,
+        delete_checkpoints: bool = False,
+        pass_args_as_json: bool = False,
+        metric_definitions: Sequence[MetricDefinition | Mapping[str, str]] | None = None,
+        inputs: Any = None,
+        checkpoint_argument: bool | None = None,
+        feed: FeedOptions | None = None,
+        aws: Aws | None = None,
+    ) -> None:
+        self.template = TrainingJobTemplate.of(sm_estimator, inputs)
+        self.delete_checkpoints = delete_checkpoints
+        self.pass_args_as_json = pass_args_as_json
+        self.metrics_names = _checked_names(metrics_names)
+        self.metric_definitions = _checked_definitions(metric_definitions)
+        self.s3_path = None if s3_path is None else S3Uri.parse(s3_path)
+        self.feed_options = feed or FeedOptions()
+        self._checkpoint_argument = (
+            self.metric_definitions is None if checkpoint_argument is None else checkpoint_argument
+        )
+        self.aws = aws or Aws()
+        self._archive: SourceArchive | None = None
+        self._forget()
+        check_names(self.template.request)
+
+    def _forget(self) -> None:
+        self._options: RequestOptions | None = None
+        self._feed: JobFeed | None = None
+        self._launched: dict[AttemptId, Launch] = {}
+        self._warned = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The script travels along: where this is loaded, its file may not exist."""
+        state = dict(self.__dict__)
+        if self.template.source is not None:
+            state["_archive"] = self._packed()
+        for name in ("_options", "_feed", "_launched", "_warned"):
+            del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    # -- what it is ----------------------------------------------------------------------------------------------------
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities()
+
+    @property
+    def entry_point(self) -> Path | None:
+        return self.template.entry_point
+
+    def prepare_to_travel(self) -> None:
+        """Settle what another machine may not be able to find out: role, image, S3 path, the script's content.
+
+        Raises ``OptionError`` or ``AccessDeniedError`` if there is no role, ``ScriptError``.
+        """
+        self.template = self._completed_template()
+        self.s3_path = self.s3_path or default_s3_path(self.aws)
+        if self.template.source is not None:
+            self._archive = self._packed()
+
+    def _packed(self) -> SourceArchive | None:
+        if self._archive is None and self.template.source is not None:
+            self._archive = self.template.source.pack()
+        return self._archive
+
+    # -- the contract --------------------------------------------------------------------------------------------------
+
+    def open(self, experiment: Experiment, clock: Clock) -> None:
+        check_tuner_name(experiment.tuner_name)
+        self.aws.use_clock(clock)
+        reader = self._reader(experiment)
+        preflight.check_instance_types(experiment.config_space)
+        archive = self._packed()
+        base = self.s3_path or default_s3_path(self.aws)
+        preflight.check_bucket(self.aws, base)
+        template = self._completed_template().request
+        preflight.check_role(self.aws, template["RoleArn"])
+        layout = experiment_layout(base, experiment.tuner_name)
+        options = RequestOptions(
+            tuner_name=experiment.tuner_name,
+            template=staged(self.aws, layout, template, archive),
+            layout=layout,
+            definitions=self._definitions(experiment),
+            pass_args_as_json=self.pass_args_as_json,
+            checkpoint_argument=self._checkpoint_argument,
+        )
+        self._rehearse(options)
+        self._check_quotas(experiment, template)
+        self._options = options
+        self._feed = JobFeed(self.aws, clock, experiment.tuner_name, reader, self.feed_options)
+
+    def adopt(self, attempts: Sequence[Attempt]) -> None:
+        for attempt in attempts:
+            prepared = attempt_request(self._opened(), attempt)
+            self._launched[attempt.id] = Launch(prepared.name, prepared.dollars_per_hour)
+            self._following().follow(attempt.id, prepared.dollars_per_hour, older=True)
+
+    def launched(self, attempts: Sequence[Attempt]) -> Mapping[AttemptId, Launch]:
+        options = self._opened()
+        existing = existing_attempts(self.aws, options.tuner_name, [attempt.id for attempt in attempts])
+        prepared = {each.id: attempt_request(options, each) for each in attempts if each.id in existing}
+        return {id: Launch(request.name, request.dollars_per_hour) for id, request in prepared.items()}
+
+    def start(self, attempt: Attempt) -> Launch:
+        if attempt.id in self._launched:
+            return self._launched[attempt.id]
+        prepared = attempt_request(self._opened(), attempt)
+        self._mention(prepared)
+        if prepared.config_file is not None:
+            uri, content = prepared.config_file
+            self.aws.call("s3", "PutObject", Bucket=uri.bucket, Key=uri.key, Body=content)
+        try:
+            self.aws.call("sagemaker", "CreateTrainingJob", **prepared.request)
+        except AlreadyExistsError as error:
+            self._confirm_ours(prepared, error)
+            self._following().follow(attempt.id, prepared.dollars_per_hour, older=True)
+        else:
+            self._following().follow(attempt.id, prepared.dollars_per_hour)
+        self._launched[attempt.id] = Launch(prepared.name, prepared.dollars_per_hour)
+        return self._launched[attempt.id]
+
+    def stop(self, attempt: AttemptId) -> None:
+        name = job_name(self._opened().tuner_name, attempt.trial_id, attempt.number)
+        self._following().stop_asked(attempt)
+        try:
+            self.aws.call("sagemaker", "StopTrainingJob", TrainingJobName=name)
+        except NotFoundError:
+            logger.debug("%s was never started", name)
+        except InvalidRequestError:
+            # a job that has ended can't be stopped; anything else is an error
+            described = self.aws.call("sagemaker", "DescribeTrainingJob", TrainingJobName=name)
+            if not JobState.of(described).is_over and described["TrainingJobStatus"] != "Stopping":
+                raise
+
+    def poll(self) -> Sequence[Observation]:
+        return self._following().poll()
+
+    def copy_checkpoint(self, source_trial_id: int, target_trial_id: int) -> None:
+        if not self._was_started(target_trial_id):
+            checkpoints.copy_checkpoint(self.aws, self._opened().layout, source_trial_id, target_trial_id)
+
+    def delete_checkpoint(self, trial_id: int) -> None:
+        checkpoints.delete_checkpoint(self.aws, self._opened().layout, trial_id)
+
+    def logs(self, trial_id: int) -> Iterator[str]:
+        return self._following().printed(trial_id)
+
+    def close(self) -> None:
+        self._forget()
+
+    # -- for people ----------------------------------------------------------------------------------------------------
+
+    def checkpoint_trial_path(self, trial_id: int) -> str:
+        """The S3 prefix of a trial's checkpoints."""
+        return str(self._opened().layout.checkpoints(trial_id))
+
+    # -- opening -------------------------------------------------------------------------------------------------------
+
+    def _reader(self, experiment: Experiment) -> LineReader:
+        if self.metric_definitions is None:
+            return ReporterReader()
+        objective = experiment.metric_names[0] if experiment.metric_names else None
+        return RegexReader(self.metric_definitions, objective, experiment.resource_attr)
+
+    def _definitions(self, experiment: Experiment) -> Sequence[MetricDefinition]:
+        if self.metric_definitions is not None:
+            return self.metric_definitions
+        names = self.metrics_names if self.metrics_names is not None else experiment.metric_names
+        return reporter_definitions(names)
+
+    def _completed_template(self) -> TrainingJobTemplate:
+        """With a role and an image, where the user gave none."""
+        template = self.template
+        request = template.request
+        if "RoleArn" not in request:
+            given = template.role
+            template = template.replaced(RoleArn=role_arn(self.aws, given) if given else get_execution_role(self.aws))
+        algorithm = request.get("AlgorithmSpecification") or {}
+        if not algorithm.get("TrainingImage") and not algorithm.get("AlgorithmName"):
+            if template.source is None:
+                raise OptionError(
+                    "the training job template has neither TrainingImage nor AlgorithmName",
+                    "give one of them in its AlgorithmSpecification",
+                )
+            image = default_image(self.aws.region, template.instance_type or DEFAULT_INSTANCE)
+            template = template.replaced(AlgorithmSpecification={**algorithm, "TrainingImage": image})
+        return template
+
+    def _rehearse(self, options: RequestOptions) -> None:
+        """A request nobody sends shows what the service would reject in all of them."""
+        try:
+            attempt_request(options, Attempt(AttemptId(99_999, 9), {}))
+        except InvalidRequestError as error:
+            raise OptionError(error.message, error.hint) from error
+
+    def _check_quotas(self, experiment: Experiment, template: Mapping[str, Any]) -> None:
+        count = self.template.instance_count
+        fixed = [self.template.instance_type] if self.template.instance_type else []
+        types = preflight.instance_types(experiment.config_space) or fixed
+        # how workers share several types nobody knows; but each must have room for one job
+        workers = experiment.n_workers if len(types) == 1 else 1
+        needs = dict.fromkeys(types, workers * count)
+        if needs:
+            preflight.check_quotas(self.aws, needs, bool(template.get("EnableManagedSpotTraining")))
+
+    # -- launching -----------------------------------------------------------------------------------------------------
+
+    def _confirm_ours(self, prepared: AttemptRequest, taken: AlreadyExistsError) -> None:
+        """Raises ``taken``'s class if the job of this name is another experiment's: other checkpoints or arguments."""
+        described = self.aws.call("sagemaker", "DescribeTrainingJob", TrainingJobName=prepared.name)
+        there = {**described, "HyperParameters": _arguments(described)}
+        for field, expected in (
+            ("HyperParameters", _arguments(prepared.request)),
+            ("CheckpointConfig", prepared.request["CheckpointConfig"]),
+        ):
+            found = there.get(field) or {}
+            if any(found.get(key) != value for key, value in expected.items()):
+                raise AlreadyExistsError(
+                    f"training job {prepared.name!r} exists and is not of this experiment: its {field} differ",
+                    "an earlier experiment had the same tuner_name: choose another",
+                ) from taken
+
+    def _was_started(self, trial_id: int) -> bool:
+        """Whether the trial has a job, and by now maybe checkpoints of its own."""
+        if any(attempt.trial_id == trial_id for attempt in self._launched):
+            return True
+        return job_exists(self.aws, job_name(self._opened().tuner_name, trial_id, 0))
+
+    def _mention(self, prepared: AttemptRequest) -> None:
+        if prepared.why_file and not self._warned:
+            self._warned = True
+            logger.warning(
+                "configurations travel as a JSON file, because %s; the script must read it: "
+                "`config = load_config_json(vars(args))` of cloudtune.checkpointing",
+                prepared.why_file,
+            )
+
+    def _opened(self) -> RequestOptions:
+        if self._options is None:
+            raise OptionError("the backend is not open", "a Tuner opens it; by hand: open(experiment, clock)")
+        return self._options
+
+    def _following(self) -> JobFeed:
+        if self._feed is None:
+            raise OptionError("the backend is not open", "a Tuner opens it; by hand: open(experiment, clock)")
+        return self._feed
+
+
+def _arguments(request: Mapping[str, Any]) -> dict[str, str]:
+    """What the script is given; where its code lies may differ from one process of a tuner to the next."""
+    given = request.get("HyperParameters") or {}
+    return {name: value for name, value in given.items() if not name.startswith("sagemaker_")}
+
+
+def _checked_names(given: Sequence[str] | None) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    if isinstance(given, str) or not all(isinstance(name, str) for name in given):
+        raise OptionError(f"metrics_names={given!r} is no list of names", "for example ['accuracy', 'loss']")
+    if len(given) > MAX_METRICS_SUPPORTED_BY_SAGEMAKER:
+        raise OptionError(
+            f"{len(given)} metrics_names are more than SageMaker's {MAX_METRICS_SUPPORTED_BY_SAGEMAKER}",
+            "name those to be drawn in its console; the tuner reads all metrics anyway",
+        )
+    return tuple(given)
+
+
+def _definition(given: object) -> MetricDefinition:
+    if isinstance(given, MetricDefinition):
+        return given
+    if isinstance(given, Mapping) and given.keys() == {"Name", "Regex"}:
+        return MetricDefinition(given["Name"], given["Regex"])
+    raise MetricError(
+        f"{given!r} is no metric definition", """give MetricDefinition(name, regex) or {"Name": …, "Regex": …}"""
+    )
+
+
+def _checked_definitions(
+    given: Sequence[MetricDefinition | Mapping[str, str]] | None,
+) -> tuple[MetricDefinition, ...] | None:
+    if given is None:
+        return None
+    if not isinstance(given, (list, tuple)):
+        raise MetricError(
+            f"metric_definitions={given!r} is no list", """give [MetricDefinition("loss", "loss=([-+0-9.e]+)"), …]"""
+        )
+    definitions = tuple(_definition(each) for each in given)
+    names = [definition.name for definition in definitions]
+    if not definitions:
+        raise MetricError("metric_definitions is empty", "give at least the objective's")
+    if len(set(names)) < len(names):
+        raise MetricError(f"metric_definitions names a metric twice: {', '.join(sorted(names))}", "keep one of each")
+    if len(names) > MAX_METRICS_SUPPORTED_BY_SAGEMAKER:
+        most = MAX_METRICS_SUPPORTED_BY_SAGEMAKER
+        raise MetricError(f"{len(names)} metric definitions are more than SageMaker's {most}", "leave some out")
+    return definitions

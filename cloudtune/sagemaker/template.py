@@ -1,0 +1,239 @@
+"""What every trial's training job has in common: a CreateTrainingJob request, whole and unchanged."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cloudtune.aws import Aws
+from cloudtune.aws.request_check import input_shape, problems_of
+from cloudtune.errors import OptionError
+from cloudtune.sagemaker import sdk
+from cloudtune.sagemaker.hyperparameters import PROGRAM
+from cloudtune.sagemaker.source import ScriptSource
+
+DEFAULT_INSTANCE = "ml.m5.xlarge"
+DEFAULT_MAX_RUN = 86_400
+CHECKPOINT_FOLDER = "/opt/ml/checkpoints"
+
+_FILLED_IN = frozenset({"TrainingJobName", "OutputDataConfig", "RoleArn"})
+"""Required by the service, and found by the backend where the template lacks them."""
+
+_SEE = "fields and limits: `aws sagemaker create-training-job help`"
+
+
+@dataclass(frozen=True)
+class TrainingJobTemplate:
+    """A CreateTrainingJob request from which every trial's is made.
+
+    Only what the tuner owns changes per trial: name, output path, checkpoint URI, and what it adds to hyperparameters,
+    tags, environment and metric definitions. Every other field, known to us or not, arrives unchanged.
+    ``source`` is a script on this machine still to be packed; None if the request brings its own code. ``role``: name
+    or ARN of the role, where the request has no RoleArn.
+
+    Make one by ``from_dict``, ``from_estimator`` (SDK 2), ``from_model_trainer`` (SDK 3), ``from_training_job`` or
+    ``script``. Raises ``OptionError`` for a field the service would reject.
+    """
+
+    _request: Mapping[str, Any]
+    source: ScriptSource | None = None
+    role: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_request", copy.deepcopy(dict(self._request)))
+        problems = [
+            problem
+            for problem in problems_of("sagemaker", "CreateTrainingJob", self._request)
+            if not (problem.field.split(".")[0] in _FILLED_IN and problem.says == "is missing")
+        ]
+        if problems:
+            raise OptionError(
+                "the training job template: " + "; ".join(f"{problem.field}: {problem.says}" for problem in problems),
+                next((problem.hint for problem in problems if problem.hint), _SEE),
+            )
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """A copy of the request; changing it changes nothing here."""
+        return copy.deepcopy(dict(self._request))
+
+    @property
+    def entry_point(self) -> Path | None:
+        """The training script: on this machine if it is, else just its name."""
+        if self.source is not None:
+            return self.source.script
+        program = (self._request.get("HyperParameters") or {}).get(PROGRAM)
+        return None if program is None else Path(_unquoted(program))
+
+    @property
+    def instance_type(self) -> str | None:
+        """None where the request has groups or preferences of instances."""
+        kind = (self._request.get("ResourceConfig") or {}).get("InstanceType")
+        return None if kind is None else str(kind)
+
+    @property
+    def instance_count(self) -> int:
+        return int((self._request.get("ResourceConfig") or {}).get("InstanceCount") or 1)
+
+    # -- where templates come from -------------------------------------------------------------------------------
+
+    @classmethod
+    def from_dict(cls, request: Mapping[str, Any]) -> TrainingJobTemplate:
+        """From a request as ``boto3``'s ``create_training_job`` takes it; its TrainingJobName is ignored."""
+        return cls(request)
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, inputs: Any = None) -> TrainingJobTemplate:
+        """From an estimator of the SageMaker SDK 2; ``inputs`` as its ``fit`` takes them. Uploads its source once."""
+        return cls(sdk.request_of_estimator(estimator, inputs))
+
+    @classmethod
+    def from_model_trainer(cls, trainer: Any, input_data_config: Any = None) -> TrainingJobTemplate:
+        """From a ModelTrainer of the SageMaker SDK 3; ``input_data_config`` as its ``train`` takes it."""
+        return cls(sdk.request_of_model_trainer(trainer, input_data_config))
+
+    @classmethod
+    def from_training_job(cls, name: str, aws: Aws | None = None) -> TrainingJobTemplate:
+        """Tune an existing job: its request, with its tags. Raises ``NotFoundError`` if there is none of that name."""
+        aws = aws or Aws()
+        described = aws.call("sagemaker", "DescribeTrainingJob", TrainingJobName=name)
+        request = _restricted(input_shape("sagemaker", "CreateTrainingJob"), described)
+        for outcome in ("SelectedInstanceType", "SelectedInstanceCount"):
+            request.get("ResourceConfig", {}).pop(outcome, None)
+        arn = described["TrainingJobArn"]
+        tags = [tag for page in aws.pages("sagemaker", "ListTags", ResourceArn=arn) for tag in page.get("Tags", [])]
+        kept = [tag for tag in tags if not tag["Key"].startswith("aws:")]  # AWS's own can't be given
+        return cls({**request, "Tags": kept} if kept else request)
+
+    @classmethod
+    def of(cls, given: Any, inputs: Any = None) -> TrainingJobTemplate:
+        """Whatever describes a training job: a template, a dict, an SDK 2 estimator or an SDK 3 ModelTrainer."""
+        if isinstance(given, TrainingJobTemplate):
+            return given.with_inputs(inputs) if inputs else given
+        if isinstance(given, Mapping):
+            return cls.from_dict(given).with_inputs(inputs)
+        if sdk.is_model_trainer(given):
+            return cls.from_model_trainer(given, inputs)
+        if sdk.is_estimator(given):
+            return cls.from_estimator(given, inputs)
+        raise OptionError(
+            f"{type(given).__name__} describes no training job",
+            "give a TrainingJobTemplate, a dict, an Estimator (SDK 2) or a ModelTrainer (SDK 3)",
+        )
+
+    @classmethod
+    def script(
+        cls,
+        entry_point: str | Path,
+        source_dir: str | Path | None = None,
+        role: str | None = None,
+        image_uri: str | None = None,
+        instance_type: str = DEFAULT_INSTANCE,
+        instance_count: int = 1,
+        dependencies: Sequence[str | Path] = (),
+        hyperparameters: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+        inputs: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        volume_size: int = 30,
+        max_run: int = DEFAULT_MAX_RUN,
+        keep_alive_period_in_seconds: int | None = None,
+        spot_max_wait: int | None = None,
+    ) -> TrainingJobTemplate:
+        """From a training script, without any SDK, for images that run SageMaker's script mode.
+
+        ``role``: ARN or name; default: AWS_ROLE, else the account's SageMaker role. ``image_uri``: default
+        SageMaker's scikit-learn image, PyTorch's on instances with GPUs. ``inputs``: S3 URIs by channel name.
+        ``volume_size`` in GB; ``max_run`` and ``keep_alive_period_in_seconds`` in seconds. ``spot_max_wait``: run on
+        spot capacity, and wait so many seconds in all. Raises ``ScriptError``, ``OptionError``.
+        """
+        source = ScriptSource(
+            Path(entry_point), None if source_dir is None else Path(source_dir), tuple(Path(d) for d in dependencies)
+        )
+        if instance_count < 1:
+            raise OptionError(f"instance_count={instance_count!r} is not positive", "give at least 1")
+        resources: dict[str, Any] = {
+            "InstanceType": instance_type,
+            "InstanceCount": instance_count,
+            "VolumeSizeInGB": volume_size,
+        }
+        if keep_alive_period_in_seconds is not None:
+            resources["KeepAlivePeriodInSeconds"] = keep_alive_period_in_seconds
+        stopping = {"MaxRuntimeInSeconds": max_run}
+        request: dict[str, Any] = {
+            "AlgorithmSpecification": {"TrainingInputMode": "File"},
+            "HyperParameters": {
+                **{name: _encoded(name, value) for name, value in (hyperparameters or {}).items()},
+                PROGRAM: json.dumps(source.program),
+            },
+            "ResourceConfig": resources,
+            "StoppingCondition": stopping,
+        }
+        if image_uri is not None:
+            request["AlgorithmSpecification"]["TrainingImage"] = image_uri
+        if environment:
+            request["Environment"] = dict(environment)
+        if tags:
+            request["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
+        if spot_max_wait is not None:
+            request["EnableManagedSpotTraining"] = True
+            stopping["MaxWaitTimeInSeconds"] = spot_max_wait
+        if role is not None and role.startswith("arn:"):
+            request["RoleArn"], role = role, None
+        return cls(request, source, role).with_inputs(inputs)
+
+    def with_inputs(self, inputs: Mapping[str, str] | None) -> TrainingJobTemplate:
+        """With a channel per entry of ``inputs``, S3 URIs by channel name."""
+        if not inputs:
+            return self
+        if not isinstance(inputs, Mapping) or not all(isinstance(uri, str) for uri in inputs.values()):
+            raise OptionError(f"inputs={inputs!r} are no S3 URIs by channel name", "for example {'train': 's3://...'}")
+        channels = [
+            {
+                "ChannelName": name,
+                "DataSource": {
+                    "S3DataSource": {
+                        "S3DataType": "S3Prefix",
+                        "S3Uri": uri,
+                        "S3DataDistributionType": "FullyReplicated",
+                    }
+                },
+            }
+            for name, uri in inputs.items()
+        ]
+        return self.replaced(InputDataConfig=[*(self._request.get("InputDataConfig") or []), *channels])
+
+    def replaced(self, **fields: Any) -> TrainingJobTemplate:
+        """With these top-level fields of the request instead."""
+        return TrainingJobTemplate({**self._request, **fields}, self.source, self.role)
+
+
+def _encoded(name: str, value: Any) -> str:
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"hyperparameter {name}={value!r} is not JSON: {error}", "use numbers, strings, lists and dicts"
+        ) from error
+
+
+def _unquoted(text: str) -> str:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, str) else text
+
+
+def _restricted(shape: Any, value: Any) -> Any:
+    """What of a response fits a request's shape."""
+    if shape.type_name == "structure" and isinstance(value, Mapping):
+        known = {name: member for name, member in value.items() if name in shape.members and member is not None}
+        return {name: _restricted(shape.members[name], member) for name, member in known.items()}
+    if shape.type_name == "list" and isinstance(value, list):
+        return [_restricted(shape.member, item) for item in value]
+    return value
