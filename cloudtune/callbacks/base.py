@@ -1,0 +1,80 @@
+"""What may watch a tuner."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from cloudtune.schedulers.base import Decision
+from cloudtune.trial import Metrics, Status, Trial
+
+if TYPE_CHECKING:
+    from cloudtune.tuner import Tuner
+
+logger = logging.getLogger("cloudtune.callbacks")
+
+
+class TunerCallback:
+    """Hooks of the tuning loop, in the order they are called; override what you need.
+
+    Per iteration: ``on_loop_start``, ``on_fetch_status_results``, one ``on_trial_result`` or ``on_trial_complete`` per
+    event, one ``on_start_trial`` or ``on_resume_trial`` per launch, ``on_tuning_sleep``, ``on_loop_end``; then the stop
+    criterion is looked at. A callback travels with the tuner to a remote job, so it must be serializable by dill.
+    """
+
+    def on_tuning_start(self, tuner: Tuner) -> None:
+        """Once, before the first iteration; after a crash once more, in the process that goes on."""
+
+    def on_loop_start(self) -> None:
+        """Before new results are fetched."""
+
+    def on_fetch_status_results(
+        self,
+        trial_status_dict: Mapping[int, tuple[Trial, Status]],
+        new_results: Sequence[tuple[int, Metrics]],
+    ) -> None:
+        """Just after results were fetched: trials that have news, and their new reports in order."""
+
+    def on_trial_result(self, trial: Trial, status: Status, result: Metrics, decision: Decision) -> None:
+        """Just after the scheduler saw a report; ``status`` is the trial's before the decision."""
+
+    def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
+        """A trial's script ended by itself; ``result`` is its last report."""
+
+    def on_start_trial(self, trial: Trial) -> None:
+        """A new trial was launched."""
+
+    def on_resume_trial(self, trial: Trial) -> None:
+        """A paused trial was launched again."""
+
+    def on_tuning_sleep(self, sleep_time: float) -> None:
+        """The loop has slept for so many seconds."""
+
+    def on_loop_end(self) -> None:
+        """Before the stop criterion is looked at."""
+
+    def on_tuning_end(self) -> None:
+        """Once, after the last iteration, before running trials are stopped."""
+
+    def on_tuning_closed(self) -> None:
+        """Once, after everything has ended and the last late reports are in."""
+
+
+class CallbackList:
+    """Calls all callbacks. One that raises is reported and stays in: it can neither end the tuning nor hide itself."""
+
+    def __init__(self, callbacks: Sequence[TunerCallback]) -> None:
+        self.callbacks = list(callbacks)
+        self.errors: Counter[str] = Counter()
+        """How often each hook of each class has raised."""
+
+    def call(self, hook: str, *arguments: object) -> None:
+        for callback in self.callbacks:
+            try:
+                getattr(callback, hook)(*arguments)
+            except Exception:
+                name = f"{type(callback).__name__}.{hook}"
+                self.errors[name] += 1
+                logger.exception("callback %s failed; tuning goes on", name)

@@ -1,0 +1,89 @@
+"""Where a tuning stands, as a table for terminals and as a line for logs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cloudtune.engine.status import TrialView, TuningStatus
+from cloudtune.trial import Config, Status
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+MAX_ROWS = 24
+_STYLES = {
+    Status.in_progress: "cyan",
+    Status.completed: "green",
+    Status.paused: "blue",
+    Status.stopped: "dim",
+    Status.stopping: "dim",
+    Status.failed: "red",
+}
+
+
+def status_line(view: TuningStatus) -> str:
+    """Counts, time, cost and the best value, in one line."""
+    best = view.best()
+    objective = view.metric_names[0]
+    found = "" if best is None else f"; best {objective} {short(best[1][objective])} (trial {best[0]})"
+    return f"{view}{found}"
+
+
+def status_table(view: TuningStatus, title: str, resource_attr: str | None = None) -> Table:
+    """One row per trial: all that run, and as many of the others as fit, newest first."""
+    from rich.table import Table
+
+    objective = view.metric_names[0]
+    best = view.best()
+    table = Table(title=title, caption=status_line(view), title_justify="left", caption_justify="left")
+    trials = view.trials()
+    has_prices = any(trial.dollars for trial in trials)
+    for name in ("trial", "status", resource_attr or "reports", objective, "seconds", "dollars", "configuration"):
+        if name != "dollars" or has_prices:
+            table.add_column(name, overflow="fold", no_wrap=name != "configuration")
+    tuned = _varying([trial.config for trial in trials])
+    for trial in _shown(trials, best[0] if best else None):
+        result = trial.last_result or {}
+        done = result.get(resource_attr, "") if resource_attr else trial.reports
+        mark = " *" if best and best[0] == trial.trial_id else ""
+        tuned_values = {name: trial.config[name] for name in tuned if name in trial.config}
+        table.add_row(
+            f"{trial.trial_id}{mark}",
+            trial.status.value + (f" (run {trial.attempts})" if trial.attempts > 1 else ""),
+            str(done),
+            short(result.get(objective, "")),
+            f"{trial.seconds:.0f}",
+            *([f"{trial.dollars:.4f}"] if has_prices else []),
+            trial.reason if trial.status is Status.failed else config_text(tuned_values),
+            style=_STYLES[trial.status],
+        )
+    if len(trials) > MAX_ROWS:
+        table.add_row("…", f"{len(trials) - MAX_ROWS} more")
+    return table
+
+
+def _shown(trials: list[TrialView], best: int | None) -> list[TrialView]:
+    """Running trials and the best one first in line for a row, then the newest; in the order of their numbers."""
+    by_interest = sorted(
+        trials, key=lambda trial: (trial.trial_id == best, trial.status is Status.in_progress, trial.trial_id)
+    )
+    return sorted(by_interest[-MAX_ROWS:], key=lambda trial: trial.trial_id)
+
+
+def _varying(configs: Sequence[Config]) -> list[str]:
+    """Names whose values differ between configurations; all of them as long as there is but one configuration."""
+    first = configs[0] if configs else {}
+    return [name for name in first if len(configs) == 1 or any(config.get(name) != first[name] for config in configs)]
+
+
+def config_text(config: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={short(value)}" for name, value in config.items())
+
+
+def short(value: object) -> str:
+    """A value in few characters."""
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.4g}"
+    return str(value)

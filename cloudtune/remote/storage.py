@@ -1,0 +1,45 @@
+"""An experiment kept in S3: its journal, and the files to be found later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cloudtune.aws import Aws, S3Uri
+from cloudtune.aws import objects as s3
+from cloudtune.journal.s3 import S3Journal
+from cloudtune.paths import JOURNAL_FOLDER
+from cloudtune.sagemaker.layout import DEFAULT_PREFIX, default_bucket
+
+
+def s3_experiment_path(
+    s3_bucket: str | None = None,
+    experiment_name: str | None = None,
+    tuner_name: str | None = None,
+    aws: Aws | None = None,
+) -> str:
+    """``s3://{bucket}/{experiment_name}/{tuner_name}/``; default: the account's SageMaker bucket, and ``cloudtune``."""
+    uri = S3Uri(s3_bucket or default_bucket(aws or Aws()), experiment_name or DEFAULT_PREFIX)
+    return str((uri / tuner_name if tuner_name else uri).as_prefix)
+
+
+class S3Storage:
+    """The experiment ``tuner_name`` lies below ``{uri}/{tuner_name}/``: ``journal/``, and each file under its name.
+
+    ``uri``: the prefix of all experiments, by default ``s3_experiment_path()`` where the tuner runs.
+    """
+
+    def __init__(self, uri: str | None = None, aws: Aws | None = None) -> None:
+        self._root = None if uri is None else S3Uri.parse(uri)
+        self._aws = aws or Aws()
+
+    def uri(self, tuner_name: str) -> S3Uri:
+        """The experiment's own prefix."""
+        if self._root is None:
+            self._root = S3Uri.parse(s3_experiment_path(aws=self._aws))
+        return self._root / tuner_name
+
+    def journal(self, folder: Path) -> S3Journal:
+        return S3Journal(str(self.uri(folder.name) / JOURNAL_FOLDER), self._aws)
+
+    def publish(self, file: Path) -> None:
+        s3.put(self._aws, self.uri(file.parent.name) / file.name, file.read_bytes())

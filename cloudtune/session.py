@@ -1,0 +1,376 @@
+"""One process's run of an experiment: the loop that joins engine, journal, backend and clock."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from cloudtune.backends.base import TrialBackend
+from cloudtune.callbacks.base import CallbackList
+from cloudtune.clock import Clock
+from cloudtune.engine.engine import Engine
+from cloudtune.engine.intents import DeleteCheckpoint, Intent, LaunchAttempt, StopAttempt
+from cloudtune.engine.state import AttemptState
+from cloudtune.engine.status import StatusKeeper, TuningStatus
+from cloudtune.errors import CapacityError, CloudtuneError, TransientError
+from cloudtune.journal import events as ev
+from cloudtune.journal.store import JournalStore
+from cloudtune.schedulers.base import Action, Decision, Reason
+from cloudtune.session_checks import missing_metric, too_many_failures
+from cloudtune.trial import AttemptId, Launch, Metrics, Status, Trial
+
+logger = logging.getLogger("cloudtune.tuner")
+
+LONGEST_PAUSE = 300.0
+"""Seconds between two tries of a launch that has no room."""
+
+WIND_DOWN_LIMIT = 900.0
+"""Seconds to wait at the end for trials that were asked to stop."""
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """``sleep_time`` in seconds; the rest is documented at ``Tuner``."""
+
+    sleep_time: float
+    max_failures: int
+
+    @property
+    def first_pause(self) -> float:
+        """Seconds before the first repetition of what had to wait."""
+        return max(self.sleep_time, 1.0)
+
+
+class Session:
+    """Runs an experiment to its end, or until its process dies; then another session goes on from the journal."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: JournalStore,
+        backend: TrialBackend,
+        clock: Clock,
+        callbacks: CallbackList,
+        stop_criterion: Callable[[TuningStatus], bool],
+        options: SessionOptions,
+    ) -> None:
+        self.engine = engine
+        self.ledger = engine.ledger
+        self.status = StatusKeeper(engine.ledger)
+        self.stop_requested: str | None = None
+        """Set from outside (a signal handler, another thread) to end the experiment, with the reason."""
+        self._journal = journal
+        self._backend = backend
+        self._clock = clock
+        self.callbacks = callbacks
+        self.stop_criterion = stop_criterion
+        self._options = options
+        self._seq = 0
+        self._elapsed = 0.0
+        self._failure: CloudtuneError | None = None
+        self._retry = _Retries(options.first_pause)
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def replay(self) -> bool:
+        """Rebuild the state from the journal; False if there is none. For an engine that has seen nothing."""
+        last: ev.Event | None = None
+        for last in self._journal.read():
+            self.ledger.apply(last)
+            self._seq += 1
+        if last is None:
+            return False
+        self._elapsed = self.ledger.wallclock_time(last.at)
+        return True
+
+    def take_over(self, started: ev.ExperimentStarted) -> None:
+        """Become the one writer of this experiment, new or not.
+
+        Raises ``JournalConflictError``, having changed nothing, if another process is.
+        """
+        now = self._clock.now()
+        session = ev.SessionStarted(now, socket.gethostname(), os.getpid(), self._elapsed)
+        first: list[ev.Event] = [session] if self._seq else [started, session]
+        for event in first:
+            self.ledger.apply(event)
+        self._record(first)
+        self._record(list(self.engine.decide(now)))
+        if self.ledger.divergent:
+            logger.warning(
+                "%d recorded decisions differ from what this scheduler decides: it is not the one that started the "
+                "experiment. The recorded ones stand.",
+                len(self.ledger.divergent),
+            )
+        if (self.ledger.finished or self.ledger.finishing) and not self._reason_to_stop():
+            reopened = ev.ExperimentReopened(now)
+            self.ledger.apply(reopened)
+            self._record([reopened])
+        self._find_launched([attempt for attempt in self.ledger.open.values() if not attempt.launched])
+        self._backend.adopt([attempt.attempt for attempt in self.ledger.open.values() if attempt.launched])
+
+    def _find_launched(self, attempts: Sequence[AttemptState]) -> None:
+        """Record what was launched, but whose outcome never reached the journal."""
+        if not attempts:
+            return
+        found = self._backend.launched([attempt.attempt for attempt in attempts])
+        outcomes = [self._launched(attempt, launch) for attempt, launch in found.items()]
+        for outcome in outcomes:
+            self.ledger.apply(outcome)
+        self._record(outcomes)
+
+    def _launched(self, attempt: AttemptId, launch: Launch) -> ev.Launched:
+        now = self._clock.now()
+        return ev.Launched(now, attempt.trial_id, attempt.number, launch.name, launch.dollars_per_hour)
+
+    def iterate(self) -> None:
+        """One iteration of the tuning loop."""
+        self.callbacks.call("on_loop_start")
+        self._take_in()
+        self._plan()
+        self._act()
+        if not self.ledger.finished:
+            self._sleep()
+        self.callbacks.call("on_loop_end")
+        if not self.ledger.finishing and (why := self._reason_to_stop()):
+            logger.info("stopping: %s", why)
+            self._record(list(self.engine.finish(self._clock.now(), why, failed=self._failed())))
+        if self.stop_requested:
+            self._wait_for_nobody()
+
+    def is_over(self) -> bool:
+        """Whether the tuning loop ends here; what still runs is then wound down."""
+        if self.ledger.finished:
+            return True
+        return bool(self.ledger.finishing) and not self.engine.options.wait_trial_completion_when_stopping
+
+    def wind_down(self) -> None:
+        """Stop what runs and take in what it still says, until all has ended or the wait is over."""
+        deadline = self._clock.now() + WIND_DOWN_LIMIT
+        while not self.ledger.finished:
+            self._take_in()
+            self._plan()
+            self._act()
+            if self.ledger.finished:
+                return
+            if self._clock.now() > deadline:
+                names = ", ".join(attempt.name or str(attempt.id) for attempt in self.ledger.open.values())
+                logger.warning("still not ended %.0f s after being asked to: %s", WIND_DOWN_LIMIT, names)
+                return
+            self._clock.sleep(self._options.sleep_time)
+
+    def finish(self) -> None:
+        """Start no more trials, for the reason that was requested."""
+        self._record(list(self.engine.finish(self._clock.now(), self.stop_requested or "asked to stop")))
+        self._wait_for_nobody()
+
+    def _wait_for_nobody(self) -> None:
+        """Whoever asks for the end doesn't want to wait until the last trial is done."""
+        self.engine.options = replace(self.engine.options, wait_trial_completion_when_stopping=False)
+
+    def close(self) -> None:
+        """Let another process go on with the experiment."""
+        self._journal.close()
+
+    def view(self) -> TuningStatus:
+        return self.status.view(self._clock.now())
+
+    # -- why to stop -----------------------------------------------------------------------------------------------
+
+    def _reason_to_stop(self) -> str | None:
+        if self.stop_requested:
+            return self.stop_requested
+        if failure := self.failure():
+            return str(failure)
+        view = self.view()
+        if not self.stop_criterion(view):
+            return None
+        reason = getattr(self.stop_criterion, "reason", None)
+        return str(reason(view)) if reason else "the stop criterion is met"
+
+    def failure(self) -> CloudtuneError | None:
+        """What makes it pointless to go on, if anything does: as it was when it was found."""
+        if self._failure is None:
+            self._failure = missing_metric(self.ledger) or too_many_failures(self.ledger, self._options.max_failures)
+        return self._failure
+
+    def _failed(self) -> bool:
+        return not self.stop_requested and self.failure() is not None
+
+    # -- what comes in -----------------------------------------------------------------------------------------------
+
+    def _take_in(self) -> None:
+        try:
+            observations = self._backend.poll()
+        except TransientError as error:
+            logger.warning("no news this time: %s", error)
+            return
+        news: list[ev.Event] = []
+        before: list[Status] = []
+        for event in self.engine.observe(observations, self._clock.now()):
+            news.append(event)
+            before.append(self._trial_status(event))
+        self._record(news)
+        self._tell(news, before)
+
+    def _trial_status(self, event: ev.Event) -> Status:
+        trial_id = getattr(event, "trial_id", None)
+        return Status.in_progress if trial_id is None else self.ledger.trials[trial_id].status
+
+    def _tell(self, news: Sequence[ev.Event], before: Sequence[Status]) -> None:
+        """Callbacks, in the order of what happened."""
+        ids = {event.trial_id for event in news if isinstance(event, (ev.ReportObserved, ev.StatusObserved))}
+        statuses = {trial_id: (self._trial(trial_id), self.ledger.trials[trial_id].status) for trial_id in sorted(ids)}
+        results = [(event.trial_id, event.metrics) for event in news if isinstance(event, ev.ReportObserved)]
+        self.callbacks.call("on_fetch_status_results", statuses, results)
+        decisions = {
+            (event.trial_id, event.attempt, event.key): event for event in news if isinstance(event, ev.DecisionMade)
+        }
+        for event, status in zip(news, before, strict=True):
+            if isinstance(event, ev.ReportObserved):
+                made = decisions.get((event.trial_id, event.attempt, event.key))
+                self.callbacks.call(
+                    "on_trial_result", self._trial(event.trial_id), status, event.metrics, _decision(made)
+                )
+            elif isinstance(event, ev.StatusObserved) and status is Status.completed:
+                last: Metrics = self.ledger.trials[event.trial_id].last_result or {}
+                self.callbacks.call("on_trial_complete", self._trial(event.trial_id), last)
+
+    def _trial(self, trial_id: int) -> Trial:
+        return self.ledger.trials[trial_id].trial
+
+    # -- what goes out -------------------------------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        if not self.ledger.finishing and self._reason_to_stop():
+            return
+        planned: list[ev.Event] = []
+        for event in self.engine.plan(self._clock.now()):
+            planned.append(event)
+            if isinstance(event, ev.LaunchIntended) and self._reason_to_stop():
+                break  # a limit on the number of trials is a limit, however many workers are free
+        self._record(planned)
+
+    def _act(self) -> None:
+        outcomes: list[ev.Event] = []
+        for intent in list(self.ledger.intents.values()):
+            if self._retry.is_due(intent, self._clock.now()):
+                outcomes.extend(self._attempted(intent))
+        self._record(outcomes)
+        for outcome in outcomes:
+            if isinstance(outcome, ev.Launched):
+                hook = "on_start_trial" if outcome.attempt == 0 else "on_resume_trial"
+                self.callbacks.call(hook, self._trial(outcome.trial_id))
+
+    def _attempted(self, intent: Intent) -> Iterable[ev.Event]:
+        """Do it; the outcome, applied. Nothing if it has to be tried again."""
+        try:
+            outcome = self._do(intent)
+        except (TransientError, CapacityError) as error:
+            self._retry.postpone(intent, self._clock.now())
+            outcome = self._held(intent, error.message)
+        except CloudtuneError as error:
+            outcome = self._refused(intent, error)
+        else:
+            self._retry.forget(intent)
+        for event in outcome:
+            self.ledger.apply(event)
+        return outcome
+
+    def _do(self, intent: Intent) -> list[ev.Event]:
+        if isinstance(intent, LaunchAttempt):
+            attempt = intent.attempt
+            copied: list[ev.Event] = []
+            if intent.checkpoint_trial_id is not None:
+                self._backend.copy_checkpoint(intent.checkpoint_trial_id, attempt.id.trial_id)
+                copied.append(ev.CheckpointCopied(self._clock.now(), intent.checkpoint_trial_id, attempt.id.trial_id))
+            return [*copied, self._launched(attempt.id, self._backend.start(attempt))]
+        if isinstance(intent, StopAttempt):
+            self._find_lost_launch(intent.attempt)
+            self._backend.stop(intent.attempt)
+            return [ev.StopIssued(self._clock.now(), intent.attempt.trial_id, intent.attempt.number)]
+        self._backend.delete_checkpoint(intent.trial_id)
+        return [ev.CheckpointDeleted(self._clock.now(), intent.trial_id)]
+
+    def _find_lost_launch(self, id: AttemptId) -> None:
+        """An attempt may run although its launch was answered by an error: then it is followed to its end."""
+        attempt = self.ledger.attempt(id)
+        if attempt is not None and not attempt.launched:
+            self._find_launched([attempt])
+            if attempt.name is not None:
+                self._backend.adopt([attempt.attempt])
+
+    def _held(self, intent: Intent, why: str) -> list[ev.Event]:
+        if not isinstance(intent, LaunchAttempt):
+            logger.warning("trying again later: %s: %s", intent, why)
+            return []
+        attempt = self.ledger.attempt(intent.attempt.id)
+        if attempt is None or attempt.held == why:
+            return []
+        logger.info("trial %s waits: %s", intent.attempt.id, why)
+        return [ev.LaunchHeld(self._clock.now(), attempt.id.trial_id, attempt.id.number, why)]
+
+    def _refused(self, intent: Intent, error: CloudtuneError) -> list[ev.Event]:
+        now = self._clock.now()
+        if isinstance(intent, LaunchAttempt):
+            logger.error("trial %s can't be launched: %s", intent.attempt.id, error)
+            return [ev.LaunchFailed(now, intent.attempt.id.trial_id, intent.attempt.id.number, str(error))]
+        if isinstance(intent, DeleteCheckpoint):
+            logger.error("checkpoint of trial %d stays: %s", intent.trial_id, error)
+            return [ev.CheckpointDeleted(now, intent.trial_id)]
+        logger.error("attempt %s can't be stopped and may go on costing money: %s", intent.attempt, error)
+        self._retry.postpone(intent, now)
+        return []
+
+    def _sleep(self) -> None:
+        self._clock.sleep(self._options.sleep_time)
+        self.callbacks.call("on_tuning_sleep", self._options.sleep_time)
+
+    def _record(self, events: Sequence[ev.Event]) -> None:
+        if not events:
+            return
+        pause = self._options.first_pause
+        while True:
+            try:
+                self._journal.append(self._seq, events)
+                break
+            except TransientError as error:
+                # without its journal a tuner must not act: it waits
+                logger.warning("the journal can't be written; trying again in %.0f s: %s", pause, error)
+                self._clock.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+        self._seq += len(events)
+
+
+class _Retries:
+    """When an intent that had to wait is due again: pauses double, up to a limit."""
+
+    def __init__(self, first_pause: float) -> None:
+        self._first = first_pause
+        self._due: dict[AttemptId | int, tuple[float, float]] = {}
+
+    def is_due(self, intent: Intent, now: float) -> bool:
+        due, _ = self._due.get(_key(intent), (0.0, 0.0))
+        return now >= due
+
+    def postpone(self, intent: Intent, now: float) -> None:
+        _, pause = self._due.get(_key(intent), (0.0, 0.0))
+        pause = min(LONGEST_PAUSE, 2 * pause) if pause else self._first
+        self._due[_key(intent)] = (now + pause, pause)
+
+    def forget(self, intent: Intent) -> None:
+        self._due.pop(_key(intent), None)
+
+
+def _key(intent: Intent) -> AttemptId | int:
+    if isinstance(intent, LaunchAttempt):
+        return intent.attempt.id
+    return intent.attempt if isinstance(intent, StopAttempt) else intent.trial_id
+
+
+def _decision(made: ev.DecisionMade | None) -> Decision:
+    if made is None:
+        return Decision(Action.CONTINUE)
+    return Decision(Action(made.action), Reason(made.rule, made.numbers, made.threshold) if made.rule else None)

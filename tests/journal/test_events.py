@@ -1,0 +1,68 @@
+"""Every event survives its line of JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudtune.errors import JournalCorruptError
+from cloudtune.journal import events as ev
+
+KINDS: tuple[type[ev.Event], ...] = typing.get_args(ev.Event)
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
+    "float": st.floats(allow_nan=False),
+    "float | None": st.none() | st.floats(allow_nan=False),
+    "int": st.integers(0, 10**6),
+    "int | None": st.none() | st.integers(0, 10**6),
+    "str": st.text(),
+    "bool": st.booleans(),
+    "Mapping[str, Any]": st.dictionaries(st.text(), json_values, max_size=4),
+    "Mapping[str, float]": st.dictionaries(st.text(), st.floats(), max_size=4),
+}
+
+
+def events_of(kind: type[ev.Event]) -> st.SearchStrategy[ev.Event]:
+    return st.builds(kind, **{field.name: BY_TYPE[str(field.type)] for field in dataclasses.fields(kind)})
+
+
+def same(left: object, right: object) -> bool:
+    """Equality under which NaN equals NaN."""
+    if isinstance(left, float) and isinstance(right, float):
+        return left == right or (math.isnan(left) and math.isnan(right))
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    return left == right
+
+
+@given(st.one_of([events_of(kind) for kind in KINDS]))
+def test_an_event_is_one_line_and_comes_back(event: ev.Event) -> None:
+    line = ev.to_line(event)
+    assert len(line.splitlines()) == 1
+    back = ev.from_line(line)
+    assert type(back) is type(event)
+    assert same(dataclasses.asdict(back), dataclasses.asdict(event))
+
+
+def test_fields_of_a_later_version_are_ignored() -> None:
+    line = ev.to_line(ev.SpaceExhausted(1.0)).replace("}", ',"mood":"good"}')
+    assert ev.from_line(line) == ev.SpaceExhausted(1.0)
+
+
+@pytest.mark.parametrize("line", ["", "[]", "{}", '{"event":"Unheard"}', '{"event":"StopIssued","at":1.0}', "nonsense"])
+def test_anything_else_is_an_error(line: str) -> None:
+    with pytest.raises(JournalCorruptError):
+        ev.from_line(line)

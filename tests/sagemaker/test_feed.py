@@ -1,0 +1,247 @@
+"""The feed when the service is slow, forgetful or refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from cloudtune.aws import Aws
+from cloudtune.clock import VirtualClock
+from cloudtune.errors import AccessDeniedError, NotFoundError, ThrottledError
+from cloudtune.sagemaker.feed import JobFeed, existing_attempts
+from cloudtune.sagemaker.following import FeedOptions
+from cloudtune.sagemaker.lines import ReporterReader
+from cloudtune.trial import AttemptId, AttemptStatus, Observation, Report, StatusChange
+
+A, B = AttemptId(0, 0), AttemptId(1, 0)
+
+
+@dataclass
+class Scripted(Aws):
+    """An account whose answers a test writes: jobs with their statuses, log lines, and what fails when."""
+
+    jobs: dict[str, str] = field(default_factory=dict)
+    modified: dict[str, float] = field(default_factory=dict)
+    lines: list[tuple[str, float, str]] = field(default_factory=list)
+    page_size: int = 100
+    fail: Callable[[str, int], Exception | None] = lambda operation, number: None
+    asked: list[str] = field(default_factory=list)
+
+    def call(self, service: str, operation: str, /, **request: Any) -> dict[str, Any]:
+        self.asked.append(operation)
+        error = self.fail(operation, self.asked.count(operation))
+        if error is not None:
+            raise error
+        answers: dict[str, Callable[..., dict[str, Any]]] = {
+            "ListTrainingJobs": self._list,
+            "FilterLogEvents": self._filter,
+            "DescribeTrainingJob": self._describe,
+        }
+        return answers[operation](**request)
+
+    def _list(self, **request: Any) -> dict[str, Any]:
+        since = request.get("LastModifiedTimeAfter")
+        summaries = [
+            {
+                "TrainingJobName": name,
+                "TrainingJobStatus": status,
+                "SecondaryStatus": "Training",
+                "CreationTime": moment(0.0),
+                "LastModifiedTime": moment(self.modified.get(name, 0.0)),
+            }
+            for name, status in self.jobs.items()
+            if since is None or moment(self.modified.get(name, 0.0)) > since
+        ]
+        return {"TrainingJobSummaries": summaries}
+
+    def _filter(self, **request: Any) -> dict[str, Any]:
+        found = [
+            {"logStreamName": f"{job}/algo-1-1", "timestamp": int(at * 1000), "eventId": f"{job}{at}", "message": text}
+            for job, at, text in self.lines
+            if at * 1000 >= request.get("startTime", 0) and f"{job}/".startswith(request["logStreamNamePrefix"])
+        ]
+        begin = int(request.get("nextToken", 0))
+        page = {"events": found[begin : begin + self.page_size]}
+        more = begin + self.page_size < len(found)
+        return {**page, "nextToken": str(begin + self.page_size)} if more else page
+
+    def _describe(self, **request: Any) -> dict[str, Any]:
+        name = request["TrainingJobName"]
+        if name not in self.jobs:
+            raise NotFoundError(name)
+        return {
+            "TrainingJobName": name,
+            "TrainingJobStatus": self.jobs[name],
+            "TrainingStartTime": moment(0.0),
+            "BillableTimeInSeconds": 3600,
+            "LastModifiedTime": moment(self.modified.get(name, 0.0)),
+        }
+
+
+def moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(1_000_000 + seconds, timezone.utc)
+
+
+def report(job: str, epoch: int) -> tuple[str, float, str]:
+    return job, 1_000_000.0 + epoch, f'[tune-metric]: {{"epoch": {epoch}}}'
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(1_000_000.0)
+
+
+@pytest.fixture
+def aws() -> Scripted:
+    return Scripted(jobs={"a-00000-0": "InProgress"})
+
+
+@pytest.fixture
+def feed(aws: Scripted, clock: VirtualClock) -> JobFeed:
+    options = FeedOptions(drain_quiet_seconds=5, drain_limit_seconds=60, missing_seconds=60, recheck_seconds=300)
+    made = JobFeed(aws, clock, "a", ReporterReader(), options)
+    made.follow(A, 2.0)
+    return made
+
+
+def epochs(observations: Any) -> list[int]:
+    return [each.metrics["epoch"] for each in observations if isinstance(each, Report)]
+
+
+def statuses(observations: Any) -> list[AttemptStatus]:
+    return [each.status for each in observations if isinstance(each, StatusChange)]
+
+
+def until_final(feed: JobFeed, clock: VirtualClock) -> list[Observation]:
+    seen: list[Observation] = []
+    for _ in range(200):
+        seen.extend(feed.poll())
+        if seen and isinstance(seen[-1], StatusChange) and seen[-1].status.is_final:
+            return seen
+        clock.sleep(1)
+    raise AssertionError(f"not final: {seen}")
+
+
+def throttle(operation: str, *numbers: int) -> Callable[[str, int], Exception | None]:
+    """That call fails, the others don't."""
+    return lambda asked, number: ThrottledError(asked) if asked == operation and number in numbers else None
+
+
+def test_a_throttled_listing_loses_nothing(aws: Scripted, feed: JobFeed) -> None:
+    aws.fail = throttle("ListTrainingJobs", 1)
+    with pytest.raises(ThrottledError):
+        feed.poll()
+    assert statuses(feed.poll()) == [AttemptStatus.RUNNING]
+
+
+def test_a_throttle_between_two_pages_of_the_log_neither_loses_nor_repeats_a_line(aws: Scripted, feed: JobFeed) -> None:
+    aws.lines = [report("a-00000-0", epoch) for epoch in range(1, 8)]
+    aws.page_size = 3
+    aws.fail = throttle("FilterLogEvents", 2)
+    first = feed.poll()
+    assert epochs(first) == [1, 2, 3]
+    assert epochs(feed.poll()) == [4, 5, 6, 7]
+
+
+def test_statuses_are_told_although_the_log_can_not_be_read(aws: Scripted, feed: JobFeed) -> None:
+    aws.fail = throttle("FilterLogEvents", 1)
+    assert statuses(feed.poll()) == [AttemptStatus.RUNNING]
+
+
+def test_a_throttled_description_delays_the_last_word_only(aws: Scripted, feed: JobFeed, clock: VirtualClock) -> None:
+    aws.lines = [report("a-00000-0", 1)]
+    aws.jobs["a-00000-0"] = "Completed"
+    aws.fail = throttle("DescribeTrainingJob", 1, 2)
+    assert statuses(feed.poll()) == [AttemptStatus.DRAINING]
+    with pytest.raises(ThrottledError):
+        feed.poll()
+    seen = until_final(feed, clock)
+    assert seen[-1] == StatusChange(A, AttemptStatus.COMPLETED, clock.now(), "", 2.0)
+    assert aws.asked.count("DescribeTrainingJob") == 3
+
+
+def test_without_permission_the_reason_is_not_swallowed(aws: Scripted, feed: JobFeed) -> None:
+    aws.fail = lambda operation, _: AccessDeniedError("no") if operation == "FilterLogEvents" else None
+    with pytest.raises(AccessDeniedError):
+        feed.poll()
+
+
+def test_a_log_group_that_does_not_exist_yet_is_an_empty_one(aws: Scripted, feed: JobFeed) -> None:
+    aws.fail = lambda operation, _: NotFoundError("no group") if operation == "FilterLogEvents" else None
+    assert statuses(feed.poll()) == [AttemptStatus.RUNNING]
+    assert list(feed.poll()) == []
+
+
+def test_a_report_that_arrives_after_the_job_ended_still_counts(
+    aws: Scripted, feed: JobFeed, clock: VirtualClock
+) -> None:
+    aws.lines = [report("a-00000-0", 1)]
+    aws.jobs["a-00000-0"] = "Stopped"
+    assert statuses(feed.poll()) == [AttemptStatus.DRAINING]
+    clock.sleep(4)
+    aws.lines.append(report("a-00000-0", 2))
+    seen = until_final(feed, clock)
+    assert epochs(seen) == [2]
+    assert statuses(seen) == [AttemptStatus.STOPPED]
+
+
+def test_a_line_later_than_the_overlap_is_found_by_the_last_reading(
+    aws: Scripted, feed: JobFeed, clock: VirtualClock
+) -> None:
+    aws.lines = [report("a-00000-0", 1), report("a-00000-0", 500)]
+    assert epochs(feed.poll()) == [1, 500]
+    aws.lines.insert(1, report("a-00000-0", 2))
+    assert epochs(feed.poll()) == []
+    aws.jobs["a-00000-0"], aws.modified["a-00000-0"] = "Completed", 600.0
+    assert epochs(until_final(feed, clock)) == [2]
+
+
+def test_a_job_that_no_listing_shows_is_asked_for_by_name(aws: Scripted, feed: JobFeed, clock: VirtualClock) -> None:
+    del aws.jobs["a-00000-0"]
+    assert list(feed.poll()) == []
+    clock.sleep(59)
+    assert list(feed.poll()) == []
+    assert "DescribeTrainingJob" not in aws.asked
+    clock.sleep(2)
+    seen = feed.poll()
+    assert statuses(seen) == [AttemptStatus.DRAINING, AttemptStatus.FAILED]
+
+
+def test_a_change_that_the_listing_of_changes_missed_is_found_by_the_next_full_one(
+    aws: Scripted, feed: JobFeed, clock: VirtualClock
+) -> None:
+    aws.modified["a-00000-0"] = 100.0
+    aws.jobs["a-00001-0"], aws.modified["a-00001-0"] = "InProgress", 5000.0
+    feed.follow(B, None)
+    feed.poll()
+    aws.jobs["a-00000-0"], aws.modified["a-00000-0"] = "Completed", 101.0  # long before what was seen already
+    clock.sleep(100)
+    assert list(feed.poll()) == []
+    clock.sleep(200)
+    assert AttemptStatus.DRAINING in statuses(feed.poll())
+
+
+def test_an_adopted_attempt_is_read_from_its_beginning_though_others_are_far_ahead(
+    aws: Scripted, feed: JobFeed
+) -> None:
+    aws.lines = [report("a-00000-0", epoch) for epoch in (1, 2, 1000)]
+    feed.poll()
+    feed.poll()
+    aws.jobs["a-00001-0"] = "InProgress"
+    aws.modified["a-00001-0"] = 2000.0
+    aws.lines = [report("a-00001-0", 5), report("a-00001-0", 6), *aws.lines]
+    feed.follow(B, None, older=True)
+    seen = [each for each in feed.poll() if isinstance(each, Report)]
+    assert [(each.attempt, each.metrics["epoch"]) for each in seen] == [(B, 5), (B, 6)]
+
+
+def test_what_exists_is_found_in_one_listing_and_by_name_where_that_lags(aws: Scripted) -> None:
+    aws.jobs = {"a-00000-0": "InProgress", "a-00001-0": "Completed", "b-00002-0": "InProgress"}
+    assert existing_attempts(aws, "a", [A, B]) == {A, B}
+    assert aws.asked == ["ListTrainingJobs"]
+    assert existing_attempts(aws, "a", [A, AttemptId(2, 0)]) == {A}
+    assert aws.asked == ["ListTrainingJobs"] * 2 + ["DescribeTrainingJob"]

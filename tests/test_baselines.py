@@ -1,0 +1,78 @@
+"""Baselines: the names users know, and that successive halving pays."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cloudtune.baselines import ASHA, RandomSearch
+from cloudtune.schedulers import FIFOScheduler, HyperbandScheduler, Start, TrialScheduler
+from cloudtune.space import loguniform, uniform
+from cloudtune.testing.mini_tuner import MiniTuner
+from cloudtune.trial import Config
+
+SPACE: dict[str, Any] = {"lr": loguniform(1e-5, 1), "momentum": uniform(0, 1), "epochs": 27}
+
+
+def learning_curve(trial_id: int, config: Config, epoch: int) -> float:
+    """A final loss between 0 and about 2, approached as epochs pass, faster for some configurations; some noise."""
+    final = (np.log10(config["lr"]) + 2) ** 2 / 9 + (config["momentum"] - 0.8) ** 2
+    noise = np.random.default_rng([trial_id, epoch]).normal(0, 0.01)
+    return float(final + 1.5 * epoch ** -(0.6 + 0.6 * config["momentum"]) + noise)
+
+
+def best_found(scheduler: TrialScheduler, budget: int) -> float:
+    """After ``budget`` epochs in all, with 4 workers."""
+    tuner = MiniTuner(scheduler, learning_curve, max_resource=27, n_workers=4)
+    tuner.run(10_000, max_units=budget)
+    return min(min(values) for values in tuner.best.values() if values)
+
+
+@pytest.mark.parametrize("kind", ["stopping", "promotion"])
+def test_successive_halving_beats_random_search_at_equal_cost(kind: str) -> None:
+    budget, seeds = 27 * 12, range(15)
+    options: dict[str, Any] = {"max_resource_attr": "epochs", "points_to_evaluate": []}
+    random = [best_found(RandomSearch(SPACE, "loss", random_seed=seed, **options), budget) for seed in seeds]
+    asha = [best_found(ASHA(SPACE, "loss", "epoch", type=kind, random_seed=seed, **options), budget) for seed in seeds]
+    assert np.mean(asha) < 0.85 * np.mean(random)
+    assert sum(a < r for a, r in zip(asha, random, strict=True)) >= 10
+
+
+def test_names_and_kinds() -> None:
+    random = RandomSearch(SPACE, "loss", random_seed=0)
+    asha = ASHA(
+        SPACE, metric="loss", resource_attr="epoch", max_resource_attr="epochs", search_options={"debug_log": False}
+    )
+    assert isinstance(random, FIFOScheduler)
+    assert isinstance(asha, HyperbandScheduler)
+    assert random.metadata()["scheduler_name"] == "RandomSearch"
+    assert asha.metadata()["scheduler_name"] == "ASHA"
+    for scheduler in (random, asha):
+        assert json.loads(json.dumps(scheduler.metadata())) == scheduler.metadata()
+
+
+def test_arguments_reach_the_scheduler() -> None:
+    asha = ASHA(
+        SPACE,
+        "acc",
+        "step",
+        mode="max",
+        max_t=20,
+        type="promotion",
+        rung_levels=[2, 5],
+        brackets=2,
+        rung_system_per_bracket=True,
+        searcher_data="all",
+        points_to_evaluate=[{"momentum": 0.25}],
+        random_seed=4,
+    )
+    said = asha.metadata()
+    assert (said["metric_names"], said["metric_mode"], said["resource_attr"]) == (["acc"], "max", "step")
+    assert (said["rung_levels"], said["num_brackets"], said["max_resource_level"]) == ([2, 5], 2, 20)
+    assert (said["type"], said["searcher_data"], said["random_seed"]) == ("promotion", "all", 4)
+    first = asha.suggest(0)
+    assert isinstance(first, Start)
+    assert first.config["momentum"] == 0.25
