@@ -17,7 +17,8 @@
     │   └── UnreachableError            time-out, reset connection, 5xx
     ├── CapacityError                   hold the trial until there is room; never fails a trial
     │   ├── QuotaReachedError           the account's limit
-    │   └── NoCapacityError             the cloud has no such instance right now
+    │   ├── NoCapacityError             the cloud has no such instance right now
+    │   └── NotYetError                 room is expected in ``retry_after`` seconds
     └── RefusedError                    asking again gives the same answer
         ├── AccessDeniedError           credentials or permissions
         ├── NotFoundError               no such resource
@@ -112,6 +113,17 @@ class QuotaReachedError(CapacityError):
 
 class NoCapacityError(CapacityError):
     """The cloud has none of the requested instances right now."""
+
+
+class NotYetError(CapacityError):
+    """Room is expected soon: ask again in ``retry_after`` seconds."""
+
+    def __init__(self, message: str, hint: str = "", retry_after: float = 1.0) -> None:
+        super().__init__(message, hint)
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[type[NotYetError], tuple[str, str, float]]:  # type: ignore[override]
+        return type(self), (self.message, self.hint, self.retry_after)
 
 
 class RefusedError(CloudtuneError):

@@ -63,6 +63,22 @@ _FINAL = frozenset({AttemptStatus.COMPLETED, AttemptStatus.FAILED, AttemptStatus
 _BUSY = frozenset({AttemptStatus.PENDING, AttemptStatus.RUNNING, AttemptStatus.STOPPING})
 
 
+class Cause(str, Enum):
+    """Why an attempt ended other than by its script's success or by our own stop: what follows depends on it."""
+
+    NONE = ""
+    SCRIPT = "Script"
+    """Its own code failed."""
+    RUNTIME_LIMIT = "RuntimeLimit"
+    """It ran longer than it was allowed to."""
+    CAPACITY = "Capacity"
+    """The cloud had no instance for it, or took it away for good. Never the trial's fault."""
+    SERVICE = "Service"
+    """The service failed. Never the trial's fault."""
+    OUTSIDE = "Outside"
+    """Somebody else stopped or deleted it."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """One configuration being evaluated; ``trial_id`` counts from 0 in the order of launch."""
@@ -123,6 +139,20 @@ class StatusChange:
     at: float
     reason: str = ""
     dollars: float | None = None
+    cause: Cause = Cause.NONE
 
 
-Observation: TypeAlias = Report | StatusChange
+@dataclass(frozen=True)
+class Interruption:
+    """The cloud took an attempt's machine away and starts the same attempt again by itself, from its checkpoint.
+
+    ``number`` counts an attempt's interruptions from 1: each is counted once, however often it is seen.
+    """
+
+    attempt: AttemptId
+    number: int
+    at: float
+    reason: str = ""
+
+
+Observation: TypeAlias = Report | StatusChange | Interruption

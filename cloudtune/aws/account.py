@@ -17,20 +17,30 @@ from cloudtune.errors import AccessDeniedError, UnreachableError
 from cloudtune.version import __version__
 
 MAX_ATTEMPTS = 10
-"""Tries of one call by botocore itself, before we hear of a throttle or a fault."""
 
 
 class Aws:
     """An account in a region, as credentials, profile, region and endpoint in the environment say.
 
-    Safe to share between threads. Serializable: clients are made again where it is loaded, from that environment.
+    ``session``: a boto3 session instead of that environment. ``attempts``: tries of one call by botocore itself,
+    before we hear of a throttle or a fault.
+
+    Safe to share between threads. Serializable, without its session: clients are made again where it is loaded, from
+    that environment.
     """
 
     def __init__(
-        self, region: str | None = None, clock: Clock | None = None, rates: Mapping[str, Rate] | None = None
+        self,
+        region: str | None = None,
+        clock: Clock | None = None,
+        rates: Mapping[str, Rate] | None = None,
+        session: Any = None,
+        attempts: int = MAX_ATTEMPTS,
     ) -> None:
         self._region = region
         self._rates = rates
+        self._given_session = session
+        self._attempts = attempts
         self._account: str | None = None
         self._set_up(clock or SystemClock())
 
@@ -38,7 +48,7 @@ class Aws:
         self._pacer = Pacer(clock, rates_of_environment() if self._rates is None else self._rates)
         self._lock = threading.Lock()
         self._clients: dict[str, Any] = {}
-        self._session: Any = None
+        self._session: Any = self._given_session
         self._calls: Counter[str] = Counter()
 
     def use_clock(self, clock: Clock) -> None:
@@ -46,10 +56,10 @@ class Aws:
         self._pacer = Pacer(clock, rates_of_environment() if self._rates is None else self._rates)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"region": self._region, "rates": self._rates}
+        return {"region": self._region, "rates": self._rates, "attempts": self._attempts}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["region"], None, state["rates"])  # type: ignore[misc]
+        self.__init__(state["region"], None, state["rates"], None, state["attempts"])  # type: ignore[misc]
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
@@ -91,7 +101,7 @@ class Aws:
         from botocore.config import Config
 
         config = Config(
-            retries={"mode": "adaptive", "max_attempts": MAX_ATTEMPTS},
+            retries={"mode": "adaptive", "max_attempts": self._attempts},
             user_agent_extra=f"cloudtune/{__version__}",
             connect_timeout=10,
             read_timeout=60,
@@ -101,7 +111,8 @@ class Aws:
             if self._session is None:
                 self._session = _session_with_credentials(self._region)
             client = self._session.client(service, config=config)
-        _refuse_dead_sandbox(client.meta.endpoint_url)
+        if self._given_session is None:
+            _refuse_dead_sandbox(client.meta.endpoint_url)
         return client
 
     # -- who and where -------------------------------------------------------------------------------------------------

@@ -99,5 +99,14 @@ class TrialBackend(Protocol):
     def logs(self, trial_id: int) -> Iterator[str]:
         """Lines the trial's attempts have printed so far, oldest first."""
 
+    def workers_available(self) -> int | None:
+        """How many trials the account has room for at the same time; None if nothing limits them, or nobody knows."""
+
+    def release(self) -> None:
+        """The experiment is over and no attempt runs: let go of everything that would still cost money.
+
+        Called at the end, and again by whoever opens a finished experiment: the first call may not have come through.
+        """
+
     def close(self) -> None:
         """Release what this process holds. Ends no attempt: the tuner stops them first."""

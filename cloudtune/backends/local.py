@@ -100,6 +100,12 @@ class LocalBackend:
     def logs(self, trial_id: int) -> Iterator[str]:
         return self._processes.logs(trial_id)
 
+    def workers_available(self) -> int | None:
+        return None
+
+    def release(self) -> None:
+        pass
+
     def close(self) -> None:
         self._processes.close()
 

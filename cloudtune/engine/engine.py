@@ -11,6 +11,7 @@ from cloudtune.journal import events as ev
 from cloudtune.schedulers.base import NotNow, Reason, Start, Suggestion, TrialScheduler
 from cloudtune.trial import (
     AttemptStatus,
+    Interruption,
     Observation,
     Report,
     Status,
@@ -88,10 +89,20 @@ class Engine:
                 seen.emitted_at,
                 self.ledger.wallclock_time(seen.seen_at),
             )
+        if isinstance(seen, Interruption):
+            if attempt.status.is_final or seen.number <= attempt.interruptions:
+                return None
+            return ev.AttemptInterrupted(seen.at, seen.attempt.trial_id, seen.attempt.number, seen.number, seen.reason)
         if attempt.status.is_final or _ORDER[seen.status] <= _ORDER[attempt.status]:
             return None
         return ev.StatusObserved(
-            seen.at, seen.attempt.trial_id, seen.attempt.number, seen.status.value, seen.reason, seen.dollars
+            seen.at,
+            seen.attempt.trial_id,
+            seen.attempt.number,
+            seen.status.value,
+            seen.reason,
+            seen.dollars,
+            seen.cause.value,
         )
 
     # -- what follows from the state -----------------------------------------------------------------------------

@@ -127,6 +127,10 @@ class Ledger:
             attempt.ended_at = event.at
 
     @apply.register
+    def _(self, event: ev.AttemptInterrupted) -> None:
+        self._known(event.trial_id, event.attempt).interruptions = event.number
+
+    @apply.register
     def _(self, event: ev.ReportObserved) -> None:
         attempt = self._known(event.trial_id, event.attempt)
         state = self.trials[event.trial_id]

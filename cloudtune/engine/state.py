@@ -25,6 +25,7 @@ class AttemptState:
     running_since: float | None = None
     ended_at: float | None = None
     stop_wanted: bool = False
+    interruptions: int = 0
     report_keys: set[str] = field(default_factory=set)
 
     @property

@@ -84,6 +84,18 @@ class StatusObserved:
     status: str
     reason: str = ""
     dollars: float | None = None
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptInterrupted:
+    """The cloud took the machine away; the attempt goes on by itself. ``number`` counts them from 1."""
+
+    at: float
+    trial_id: int
+    attempt: int
+    number: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +192,7 @@ Event: TypeAlias = (
     | LaunchHeld
     | LaunchFailed
     | StatusObserved
+    | AttemptInterrupted
     | ReportObserved
     | DecisionMade
     | StopIntended

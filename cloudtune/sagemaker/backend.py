@@ -208,6 +208,12 @@ class SageMakerBackend:
     def logs(self, trial_id: int) -> Iterator[str]:
         return self._following().printed(trial_id)
 
+    def workers_available(self) -> int | None:
+        return None
+
+    def release(self) -> None:
+        pass
+
     def close(self) -> None:
         self._forget()
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote
 
 from botocore.exceptions import UnknownServiceError
 
-from cloudtune.sandbox.faults import AwsError
+from cloudtune.sandbox.aws_error import AwsError
 from cloudtune.sandbox.model import service_model
 
 # names in a signature that are not the service's name in botocore

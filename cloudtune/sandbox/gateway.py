@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from cloudtune.sandbox.address import CONTROL_PATH
+from cloudtune.sandbox.aws_error import AwsError
 from cloudtune.sandbox.calls import Call, identify
-from cloudtune.sandbox.faults import AwsError
 from cloudtune.sandbox.guards import CallLocks, changes_state
 from cloudtune.sandbox.refusals import not_implemented, refusal
 from cloudtune.sandbox.replies import Reply, json_reply

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from xml.sax.saxutils import escape
 
+from cloudtune.sandbox.aws_error import AwsError
 from cloudtune.sandbox.calls import Call
-from cloudtune.sandbox.faults import AwsError
 from cloudtune.sandbox.moto_world import MotoWorld
 from cloudtune.sandbox.replies import Reply
 

@@ -14,11 +14,11 @@ from typing import Any, Protocol
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from cloudtune.sandbox.address import ROLE_NAME, Address
+from cloudtune.sandbox.aws_error import AwsError
 from cloudtune.sandbox.calls import Call
 from cloudtune.sandbox.clock import Clock, SystemClock
 from cloudtune.sandbox.container import ContainerSpec, TrainingContainer
 from cloudtune.sandbox.directories import open_directory, user_cache_directory
-from cloudtune.sandbox.faults import AwsError
 from cloudtune.sandbox.gateway import Gateway, Responder
 from cloudtune.sandbox.iam import IamResponder
 from cloudtune.sandbox.logs.api import LogsApi

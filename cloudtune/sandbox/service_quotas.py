@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloudtune.sandbox import tokens
+from cloudtune.sandbox.aws_error import AwsError
 from cloudtune.sandbox.calls import Call
-from cloudtune.sandbox.faults import AwsError
 from cloudtune.sandbox.model import input_shape
 from cloudtune.sandbox.replies import Reply, json_reply
 from cloudtune.sandbox.training.instances import RATES, Quotas, quota_code

@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.model import Shape, StructureShape
 
-from cloudtune.sandbox.faults import AwsError
+from cloudtune.sandbox.aws_error import AwsError
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "structure": (dict,),

@@ -111,5 +111,11 @@ class FakeBackend:
             if isinstance(observation, Report) and observation.attempt.trial_id == trial_id:
                 yield REPORT_PREFIX + json.dumps(dict(observation.metrics))
 
+    def workers_available(self) -> int | None:
+        return None
+
+    def release(self) -> None:
+        pass
+
     def close(self) -> None:
         self.closed = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cloudtune.sandbox.faults import AwsError
+from cloudtune.sandbox.aws_error import AwsError
 from cloudtune.sandbox.training.job import Job, WarmPool
 from cloudtune.sandbox.training.listing import list_jobs
 

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cloudtune.sandbox import Sandbox
-from cloudtune.sandbox.faults import AwsError
+from cloudtune.sandbox.aws_error import AwsError
 from cloudtune.sandbox.logs.api import GROUP, PAGE_EVENTS, LogsApi
 from cloudtune.sandbox.logs.pattern import compile_filter
 from cloudtune.sandbox.logs.store import LogEvent, LogStore

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cloudtune.sandbox import Delays, Sandbox
-from cloudtune.sandbox.faults import AwsError
+from cloudtune.sandbox.aws_error import AwsError
 from cloudtune.sandbox.training.search import search_jobs
 from tests.sandbox.support import client, create, wait_for_end
 

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cloudtune.sandbox import Sandbox
-from cloudtune.sandbox.faults import AwsError
+from cloudtune.sandbox.aws_error import AwsError
 from cloudtune.sandbox.model import input_shape
 from cloudtune.sandbox.validation import validate
 from tests.sandbox.support import client, create, job_request, wait_for_end

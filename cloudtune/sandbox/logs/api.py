@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import Any
 
 from cloudtune.sandbox import tokens
-from cloudtune.sandbox.faults import AwsError
+from cloudtune.sandbox.aws_error import AwsError
 from cloudtune.sandbox.logs.pattern import compile_filter
 from cloudtune.sandbox.logs.store import LogEvent, LogStore, LogStream, Position
 from cloudtune.sandbox.model import input_shape

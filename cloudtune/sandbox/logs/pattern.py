@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from cloudtune.sandbox.faults import AwsError
+from cloudtune.sandbox.aws_error import AwsError
 
 _TOKEN = re.compile(r'([-?]?)(?:"((?:[^"\\]|\\.)*)"|(\S+))')
 

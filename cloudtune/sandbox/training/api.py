@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from cloudtune.sandbox.faults import AwsError, invalid
+from cloudtune.sandbox.aws_error import AwsError, invalid
 from cloudtune.sandbox.model import input_shape
 from cloudtune.sandbox.training import rules, tags, warm_pools
 from cloudtune.sandbox.training.describe import RecordCache, description, summary

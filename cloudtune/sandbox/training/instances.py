@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cloudtune.sandbox.faults import AwsError
+from cloudtune.sandbox.aws_error import AwsError
 from cloudtune.sandbox.model import service_model
 from cloudtune.sandbox.training.job import Job
 

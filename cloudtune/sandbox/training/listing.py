@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cloudtune.sandbox import tokens
-from cloudtune.sandbox.faults import invalid
+from cloudtune.sandbox.aws_error import invalid
 from cloudtune.sandbox.training.job import Job
 
 DEFAULT_PAGE = 10

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from cloudtune.sandbox.faults import AwsError, invalid
+from cloudtune.sandbox.aws_error import AwsError, invalid
 from cloudtune.sandbox.training.instances import instances_of, is_accelerated
 
 MAX_RUNTIME = 28 * 24 * 3600

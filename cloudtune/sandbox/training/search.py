@@ -10,7 +10,7 @@ from typing import Any
 from botocore.model import Shape
 
 from cloudtune.sandbox import tokens
-from cloudtune.sandbox.faults import invalid
+from cloudtune.sandbox.aws_error import invalid
 from cloudtune.sandbox.model import service_model
 
 DEFAULT_PAGE = 100

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloudtune.sandbox import tokens
-from cloudtune.sandbox.faults import AwsError, invalid
+from cloudtune.sandbox.aws_error import AwsError, invalid
 from cloudtune.sandbox.training.job import Job
 from cloudtune.sandbox.training.rules import check_tags
 

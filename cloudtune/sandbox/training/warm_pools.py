@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cloudtune.sandbox.faults import invalid
+from cloudtune.sandbox.aws_error import invalid
 from cloudtune.sandbox.training.instances import WARM_POOL, Quotas, instances_of
 from cloudtune.sandbox.training.job import COMPLETED, STOPPED, Job, WarmPool
 
