@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,11 +19,42 @@ class Executor(Protocol):
     def stop(self, job: Job) -> None:
         """Somebody asked for the end of ``job``, which is ``Stopping`` already. Returns at once."""
 
+    def interrupt(self, job: Job) -> None:
+        """The instances of a spot job are taken away now, without a word to its script: the job is ``Interrupted``,
+        and starts again from what its checkpoint holds in S3. Nothing happens to a job that has none at the moment.
+        """
+
+    def fail(self, job: Job, reason: str) -> None:
+        """The service loses ``job`` now: its script is killed, nothing is uploaded, ``reason`` is its failure."""
+
     def catch_up(self) -> None:
         """Bring every job to the present; called before each answer."""
 
     def close(self) -> None:
         """End everything now and leave nothing running."""
+
+
+@dataclass(frozen=True)
+class Mishap:
+    """What befalls a run from outside, ``after`` seconds of training.
+
+    ``reason``: the job's ``FailureReason``; None for a spot job: it is interrupted and starts again, ``pause`` seconds
+    later (there are no instances meanwhile).
+    """
+
+    after: float
+    reason: str | None = None
+    pause: float = 0.0
+
+
+Mishaps = Callable[[Job, int], "Mishap | None"]
+"""Asked each time a job's script begins, with how often it was restarted before: what will befall this run, if
+anything. Executors see to it that it does, at its moment."""
+
+
+def no_mishaps(job: Job, restarts: int) -> Mishap | None:
+    """The world as it should be."""
+    return None
 
 
 class Artifacts(Protocol):
