@@ -170,6 +170,41 @@ class Session:
         """Whoever asks for the end doesn't want to wait until the last trial is done."""
         self.engine.options = replace(self.engine.options, wait_trial_completion_when_stopping=False)
 
+    def delete_checkpoints(self, trial_ids: Iterable[int], why: str) -> list[int]:
+        """Delete checkpoints of trials that don't run, with the next actions; those of ``trial_ids`` that had some."""
+        events = list(self.engine.delete_checkpoints(trial_ids, why, self._clock.now()))
+        self._record(events)
+        return [event.trial_id for event in events if isinstance(event, ev.CheckpointDeletionIntended)]
+
+    @property
+    def ended_by_itself(self) -> bool:
+        """Over because of its criterion or its space, rather than because somebody asked or too much failed."""
+        finishing = self.ledger.finishing
+        over = self.ledger.finished is not None or finishing is not None
+        return over and not self.stop_requested and not (finishing and finishing.failed)
+
+    def let_go(self) -> None:
+        """At the end: delete all checkpoints that are left, if they are to be deleted, and wait until they are.
+
+        Those of an experiment that was asked to stop, or failed, stay: somebody may go on with it.
+        """
+        if self.engine.options.delete_checkpoints and self.ended_by_itself:
+            self.delete_checkpoints(range(len(self.ledger.trials)), "the experiment has ended")
+        deadline = self._clock.now() + WIND_DOWN_LIMIT
+        while self._deletions():
+            self._act()
+            if not self._deletions():
+                return
+            if self._clock.now() > deadline:
+                logger.warning(
+                    "checkpoints not deleted within %.0f s: of trials %s", WIND_DOWN_LIMIT, self._deletions()
+                )
+                return
+            self._clock.sleep(self._options.first_pause)
+
+    def _deletions(self) -> list[int]:
+        return [intent.trial_id for intent in self.ledger.intents.values() if isinstance(intent, DeleteCheckpoint)]
+
     def close(self) -> None:
         """Let another process go on with the experiment."""
         self._journal.close()
@@ -319,7 +354,7 @@ class Session:
             return [ev.LaunchFailed(now, intent.attempt.id.trial_id, intent.attempt.id.number, str(error))]
         if isinstance(intent, DeleteCheckpoint):
             logger.error("checkpoint of trial %d stays: %s", intent.trial_id, error)
-            return [ev.CheckpointDeleted(now, intent.trial_id)]
+            return [ev.CheckpointDeleted(now, intent.trial_id, str(error))]
         logger.error("attempt %s can't be stopped and may go on costing money: %s", intent.attempt, error)
         self._retry.postpone(intent, now)
         return []

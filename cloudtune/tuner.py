@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,7 @@ class Tuner:
                     session.iterate()
                 callbacks.call("on_tuning_end")
                 session.wind_down()
+                session.let_go()
         except Exception:
             logger.error(
                 "the tuner failed. Its trials go on: `cloudtune stop %s` ends them, `resume` goes on", self.name
@@ -165,6 +166,19 @@ class Tuner:
         session.wind_down()
         session.close()
         self.trial_backend.close()
+
+    def delete_checkpoints(self, trial_ids: Iterable[int], why: str) -> list[int]:
+        """For callbacks: let go of checkpoints of trials that don't run; those among ``trial_ids`` that had some.
+
+        They are deleted with the next actions, also if this process dies before. A trial that is resumed without its
+        checkpoint starts from scratch.
+        """
+        return self._session.delete_checkpoints(trial_ids, why) if self._session else []
+
+    @property
+    def ended_by_itself(self) -> bool:
+        """Whether the experiment is over because of its criterion or its space; not if it was asked to stop."""
+        return self._session is not None and self._session.ended_by_itself
 
     def request_stop(self, why: str) -> None:
         """End the experiment after the current iteration. For signal handlers and other threads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cloudtune.engine.ledger import Ledger
@@ -126,6 +126,14 @@ class Engine:
         """Start no more trials. Nothing if that is decided already."""
         if not self.ledger.finishing:
             yield from self._applied(iter([ev.FinishIntended(now, why, failed)]))
+
+    def delete_checkpoints(self, trial_ids: Iterable[int], why: str, now: float) -> Iterator[ev.Event]:
+        """Let go of the checkpoints of trials none of whose attempts is at work; nothing about all others."""
+        for trial_id in trial_ids:
+            trial = self.ledger.trials[trial_id]
+            known = trial.checkpoint_deleted or ("delete", trial_id) in self.ledger.intents
+            if trial.current.status.is_final and not known:
+                yield from self._applied(iter([ev.CheckpointDeletionIntended(now, trial_id, why)]))
 
     def busy(self) -> int:
         """Workers in use. An attempt that was asked to stop counts only if the options say so."""

@@ -6,6 +6,7 @@ reading its journal. Nothing here does I/O, reads a clock or draws a random numb
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import singledispatchmethod
 
@@ -45,6 +46,8 @@ class Ledger:
         self.reports_without_objective: list[Metrics] = []
         self.sessions = 0
         self.exhausted = False
+        self.resumed_without_checkpoint: list[tuple[int, int]] = []
+        """Trials resumed after their checkpoint was deleted, with the resource they had come to."""
         self.finishing: ev.FinishIntended | None = None
         self.finished: ev.ExperimentFinished | None = None
         self._earlier_sessions = 0.0
@@ -86,6 +89,7 @@ class Ledger:
             self.trials.append(state)
         else:
             state = self.trials[event.trial_id]
+            self._comes_back(state, attempt)
             state.reconfigured(event.config)
             state.status, state.decided = Status.in_progress, Action.CONTINUE
             state.reported_dollars = state.late_result = None
@@ -221,8 +225,22 @@ class Ledger:
         pass
 
     @apply.register
+    def _(self, event: ev.CheckpointDeletionIntended) -> None:
+        self.intents["delete", event.trial_id] = DeleteCheckpoint(event.trial_id)
+
+    @apply.register
     def _(self, event: ev.CheckpointDeleted) -> None:
         self.intents.pop(("delete", event.trial_id), None)
+        self.trials[event.trial_id].checkpoint_deleted = not event.refused
+
+    def _comes_back(self, state: TrialState, attempt: AttemptState) -> None:
+        """A trial is launched again: its checkpoint, if it still has one, is its own from here on."""
+        self.intents.pop(("delete", state.trial.trial_id), None)
+        if state.checkpoint_deleted:
+            attempt.from_scratch, state.checkpoint_deleted = True, False
+            done = (state.last_result or {}).get(self.scheduler.resource_attr or "")
+            level = int(done) if isinstance(done, (int, float)) and math.isfinite(done) else 0
+            self.resumed_without_checkpoint.append((state.trial.trial_id, level))
 
     @apply.register
     def _(self, event: ev.SpaceExhausted) -> None:

@@ -25,6 +25,8 @@ class AttemptState:
     running_since: float | None = None
     ended_at: float | None = None
     stop_wanted: bool = False
+    from_scratch: bool = False
+    """The checkpoint it could have gone on from was deleted."""
     interruptions: int = 0
     report_keys: set[str] = field(default_factory=set)
 
@@ -64,6 +66,7 @@ class TrialState:
     late_result: Metrics | None = None
     """The last report that came after the present attempt's fate was decided."""
     objective_seen: bool = False
+    checkpoint_deleted: bool = False
     reported_dollars: float | None = None
 
     @property

@@ -148,9 +148,21 @@ class CheckpointCopied:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointDeleted:
+class CheckpointDeletionIntended:
+    """A trial's checkpoints are to go although it might have been resumed, or its result was among the best once."""
+
     at: float
     trial_id: int
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointDeleted:
+    """``refused``: why they stay for good, if they do."""
+
+    at: float
+    trial_id: int
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +210,7 @@ Event: TypeAlias = (
     | StopIntended
     | StopIssued
     | CheckpointCopied
+    | CheckpointDeletionIntended
     | CheckpointDeleted
     | SpaceExhausted
     | FinishIntended
