@@ -26,6 +26,7 @@ class Experiment:
     resource_attr: str | None = None
     max_resource_attr: str | None = None
     n_workers: int = 1
+    """0: as many as ``workers_available`` says."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Capabilities:
     """A later attempt of a trial finds what an earlier one wrote; copies between trials work."""
     survives_tuner: bool = True
     """Attempts go on when the tuner's process dies, and another process can ``adopt`` them."""
+    reports_lag: bool = False
+    """``poll`` may show a report later than another attempt's that was made after it."""
 
 
 class TrialBackend(Protocol):

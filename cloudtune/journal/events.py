@@ -38,13 +38,18 @@ class SessionStarted:
 
 @dataclass(frozen=True, slots=True)
 class LaunchIntended:
-    """An attempt is to be launched; number 0 adds a new trial, from the checkpoint of another if that is named."""
+    """An attempt is to be launched; number 0 adds a new trial, from the checkpoint of another if that is named.
+
+    One that follows a lost attempt waits until ``not_before`` (seconds since the epoch), for the reason ``why``.
+    """
 
     at: float
     trial_id: int
     attempt: int
     config: Mapping[str, Any]
     checkpoint_trial_id: int | None = None
+    not_before: float = 0.0
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,8 @@ class LaunchFailed:
 
 @dataclass(frozen=True, slots=True)
 class StatusObserved:
+    """``outcome``: what the policies of that moment made of an attempt's end (``cloudtune.engine.policies``)."""
+
     at: float
     trial_id: int
     attempt: int
@@ -85,6 +92,7 @@ class StatusObserved:
     reason: str = ""
     dollars: float | None = None
     cause: str = ""
+    outcome: str = ""
 
 
 @dataclass(frozen=True, slots=True)
