@@ -101,7 +101,8 @@ class Aws:
         from botocore.config import Config
 
         config = Config(
-            retries={"mode": "adaptive", "max_attempts": self._attempts},
+            # one try has no pace of its own: botocore would keep it by the machine's clock
+            retries={"mode": "adaptive" if self._attempts > 1 else "standard", "total_max_attempts": self._attempts},
             user_agent_extra=f"cloudtune/{__version__}",
             connect_timeout=10,
             read_timeout=60,

@@ -25,3 +25,28 @@ class SystemClock:
 
     def wait(self, wake: threading.Event, seconds: float) -> bool:
         return wake.wait(seconds) if seconds > 0 else wake.is_set()
+
+
+class TimeSource(Protocol):
+    """A clock that a sandbox shares with whoever uses it; it may jump."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return ``seconds`` later."""
+
+
+class SharedClock:
+    """Somebody else's clock as the sandbox's."""
+
+    def __init__(self, source: TimeSource) -> None:
+        self._source = source
+
+    def now(self) -> float:
+        return self._source.now()
+
+    def wait(self, wake: threading.Event, seconds: float) -> bool:
+        if not wake.is_set():
+            self._source.sleep(seconds)
+        return wake.is_set()

@@ -181,6 +181,25 @@ class MotoWorld:
         tags = [{"Key": name, "Value": value} for name, value in stored.tags.items()]
         self.s3.tagger.tag_resource(key.arn, tags)
 
+    def objects_below(self, bucket: str, prefix: str) -> dict[str, bytes]:
+        """The current content of every object whose key begins with ``prefix``, by key."""
+        if bucket not in self.s3.buckets:
+            return {}
+        keys = sorted(key for key in list(self.s3.buckets[bucket].keys) if key.startswith(prefix))
+        found = {key: self.s3.get_object(bucket, key) for key in keys}
+        return {key: stored.value for key, stored in found.items() if stored is not None}
+
+    def put_object(self, bucket: str, key: str, content: bytes, at: float) -> None:
+        """An object written at ``at``, in seconds since the epoch; nothing if the bucket is gone."""
+        if bucket in self.s3.buckets:
+            stored = self.s3.put_object(bucket, key, content)
+            stored.last_modified = _utc(at)
+
+    def delete_object(self, bucket: str, key: str) -> None:
+        """Delete an object, if there is one."""
+        if bucket in self.s3.buckets:
+            self.s3.delete_object(bucket, key)
+
     def request(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> int:
         """Make a request of moto without a network; its HTTP status."""
         environ = EnvironBuilder(
@@ -191,15 +210,18 @@ class MotoWorld:
 
     def put_metric(self, job_name: str, metric: str, value: float, at: float) -> None:
         """One value of a training job's metric for CloudWatch."""
-        # moto compares times without a zone, in UTC
-        moment = datetime.datetime.fromtimestamp(at, datetime.timezone.utc).replace(tzinfo=None)
         datum = {
             "MetricName": metric,
             "Value": value,
-            "Timestamp": moment,
+            "Timestamp": _utc(at),
             "Dimensions": [{"Name": "TrainingJobName", "Value": job_name}],
         }
         _backend("cloudwatch")[self.account_id][self.region].put_metric_data(METRICS_NAMESPACE, [datum])
+
+
+def _utc(at: float) -> datetime.datetime:
+    """moto compares times without a zone, in UTC."""
+    return datetime.datetime.fromtimestamp(at, datetime.timezone.utc).replace(tzinfo=None)
 
 
 def _backend(service: str) -> Any:

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 from cloudtune.sandbox.settings import ACCOUNT_ID, REGION, Delays, Settings
 
 if TYPE_CHECKING:
+    import boto3
+
     from cloudtune.sandbox.address import Address
+    from cloudtune.sandbox.clock import TimeSource
+    from cloudtune.sandbox.script import Script
     from cloudtune.sandbox.server import Server
 
 _accounts_in_use: set[str] = set()
@@ -27,6 +31,10 @@ class Sandbox:
     "instant" (default) or "realistic"; or ``delays``, one by one. ``quotas``: limits by instance type, or by a
     quota's full name. ``interpreters``: python executable by training image. Several can run side by side: each
     that is not given an ``account_id`` gets one of its own.
+
+    ``jobs``: a script (``cloudtune.sandbox.script``) that every job follows, instead of a process. ``clock``: its time,
+    shared with whoever uses the sandbox (``now()`` and ``sleep(seconds)``); it may jump, and nothing waits. Then there
+    is no port: ``session()`` and ``client()`` reach it from this process only.
 
     Raises ValueError on settings that make no sense, ImportError without the extra ``sandbox``, OSError if the
     port is taken or another sandbox uses the directory.
@@ -43,7 +51,11 @@ class Sandbox:
         interpreters: Mapping[str, str] | None = None,
         region: str = REGION,
         account_id: str | None = None,
+        clock: TimeSource | None = None,
+        jobs: Script | None = None,
     ) -> None:
+        if clock is not None and jobs is None:
+            raise ValueError("processes run in real time: with a clock, give their script as jobs")
         if profile is not None and delays is not None:
             raise ValueError(
                 "give a profile or delays, not both; dataclasses.replace(Delays.realistic(), …) changes single ones"
@@ -58,7 +70,10 @@ class Sandbox:
             interpreters=dict(interpreters or {}),
         )
         self._own_account = account_id is None
+        self._clock = clock
+        self._jobs = jobs
         self._server: Server | None = None
+        self._session: boto3.Session | None = None
 
     @property
     def settings(self) -> Settings:
@@ -70,12 +85,14 @@ class Sandbox:
             raise RuntimeError("this sandbox is running already")
         import dataclasses
 
+        from cloudtune.sandbox.clock import SharedClock
         from cloudtune.sandbox.server import Server
 
         account_id = _claim_account(self._settings.account_id, free_choice=self._own_account)
         self._settings = dataclasses.replace(self._settings, account_id=account_id)
         try:
-            self._server = Server(self._settings)
+            clock = None if self._clock is None else SharedClock(self._clock)
+            self._server = Server(self._settings, clock, self._jobs)
         except BaseException:
             _accounts_in_use.discard(account_id)
             raise
@@ -86,7 +103,7 @@ class Sandbox:
     def stop(self) -> None:
         """End it and every job in it."""
         if self._server is not None:
-            server, self._server = self._server, None
+            server, self._server, self._session = self._server, None, None
             atexit.unregister(self.stop)
             try:
                 server.close()
@@ -126,12 +143,25 @@ class Sandbox:
         return self.address.role_arn
 
     def environment(self) -> dict[str, str]:
-        """The variables that a child process needs to find this sandbox, and nothing else than it."""
+        """The variables that a child process needs to find this sandbox, and nothing else than it.
+
+        Raises RuntimeError for one with a clock of somebody else's: no other process can reach it.
+        """
+        if self._clock is not None:
+            raise RuntimeError("a sandbox with a clock has no port: reach it by session() or client(), in this process")
         return self.address.environment()
 
     def client(self, service: str) -> Any:
         """A boto3 client of ``service`` that talks to this sandbox."""
-        return self.address.client(service)
+        return self.session().client(service) if self._clock is not None else self.address.client(service)
+
+    def session(self) -> boto3.Session:
+        """A boto3 session whose clients are answered in this process, without a socket."""
+        from cloudtune.sandbox.in_process import in_process_session
+
+        if self._session is None:
+            self._session = in_process_session(self._running().application, self.region)
+        return self._session
 
     def call_counts(self) -> Counter[str]:
         """Calls answered so far by "service.Operation", whoever made them."""

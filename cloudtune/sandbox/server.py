@@ -1,17 +1,13 @@
-"""A sandbox's server: everything wired together behind one port of 127.0.0.1."""
+"""A sandbox's server: everything wired together, behind one port of 127.0.0.1 or for its own process only."""
 
 from __future__ import annotations
 
 import json
-import socket
-import threading
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
-
-from werkzeug.serving import BaseWSGIServer, make_server
 
 from cloudtune.sandbox.address import ROLE_NAME, Address
 from cloudtune.sandbox.aws_error import AwsError
@@ -19,24 +15,28 @@ from cloudtune.sandbox.calls import Call
 from cloudtune.sandbox.clock import Clock, SystemClock
 from cloudtune.sandbox.container import ContainerSpec, TrainingContainer
 from cloudtune.sandbox.directories import open_directory, user_cache_directory
+from cloudtune.sandbox.front import HttpFront
 from cloudtune.sandbox.gateway import Gateway, Responder
 from cloudtune.sandbox.iam import IamResponder
 from cloudtune.sandbox.logs.api import LogsApi
 from cloudtune.sandbox.logs.store import LogStore
-from cloudtune.sandbox.moto_world import MotoWorld, RequestHandler
+from cloudtune.sandbox.moto_world import MotoWorld
 from cloudtune.sandbox.replies import Reply, json_reply
+from cloudtune.sandbox.script import Script
 from cloudtune.sandbox.service_quotas import ServiceQuotasResponder
 from cloudtune.sandbox.settings import Settings
 from cloudtune.sandbox.state import Archive, DirectoryArchive, NoArchive
 from cloudtune.sandbox.training import warm_pools
 from cloudtune.sandbox.training.api import TrainingApi
-from cloudtune.sandbox.training.execution import Container
+from cloudtune.sandbox.training.execution import Container, Executor
 from cloudtune.sandbox.training.instances import Quotas
 from cloudtune.sandbox.training.job import Job
 from cloudtune.sandbox.training.ledger import Ledger
 from cloudtune.sandbox.training.processes import ProcessExecutor
+from cloudtune.sandbox.training.synthetic import SyntheticExecutor
 
-HOST = "127.0.0.1"
+NOWHERE = "http://sandbox.invalid"
+"""The address of one that only its own process can reach."""
 
 
 class JsonApi(Protocol):
@@ -49,11 +49,16 @@ class JsonApi(Protocol):
 
 
 class Server:
-    """Serves from construction to ``close``. Raises OSError if the port is taken."""
+    """Serves from construction to ``close``. Raises OSError if the port is taken.
 
-    def __init__(self, settings: Settings) -> None:
+    ``clock``: whose time it keeps; with one of its own it has a port, with somebody else's none. ``jobs``: the script
+    of every job, instead of processes.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock | None = None, jobs: Script | None = None) -> None:
         self.settings = settings
-        self.clock: Clock = SystemClock()
+        self.clock: Clock = clock or SystemClock()
+        self._jobs = jobs
         with ExitStack() as undo:
             self.directory = open_directory(settings.directory, self.clock.now(), undo)
             own_cache = self.directory / "cache"
@@ -65,14 +70,14 @@ class Server:
             self.quotas = Quotas(settings.quotas)
             self.ledger = Ledger(self.clock, self.archive.save_job, self._release_instances)
             self.logs = LogStore(self.clock, settings.delays.log_ingestion, self.archive.save_event)
-            self._http = self._open_port(undo)
-            self.address = self._address(self._http.port)
+            front = HttpFront(settings.port, undo) if clock is None else None
+            self.address = self._address(NOWHERE if front is None else front.endpoint_url)
             self.executor = self._executor()
             self.gateway = self._gateway()
-            self._http.app = self.gateway
             self.world.prepare(self.address.bucket, ROLE_NAME)
             self.archive.load(self.ledger, self.logs)
-            self._serve(undo)
+            if front is not None:
+                front.serve(self.application, undo)
             undo.callback(self.executor.close)
             self._undo = undo.pop_all()
 
@@ -80,29 +85,21 @@ class Server:
         """End all jobs, then the server."""
         self._undo.close()
 
-    def _open_port(self, undo: ExitStack) -> BaseWSGIServer:
-        # bound here because werkzeug leaves the whole process when a port is taken
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind((HOST, self.settings.port))
-            except OSError as error:
-                raise OSError(f"port {self.settings.port} of {HOST} can't be had: {error.strerror}") from error
-            listener.listen(128)
-            port = listener.getsockname()[1]
-            server = make_server(
-                HOST, port, _refuse, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
+    def application(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """The sandbox as a WSGI application: at the time it is asked, all that was due has happened."""
+        self.executor.catch_up()
+        return self.gateway(environ, start_response)
+
+    def _executor(self) -> Executor:
+        if self._jobs is not None:
+            return SyntheticExecutor(
+                script=self._jobs,
+                ledger=self.ledger,
+                logs=self.logs,
+                checkpoints=self.world,
+                delays=self.settings.delays,
+                clock=self.clock,
             )
-        undo.callback(server.server_close)
-        return server
-
-    def _serve(self, undo: ExitStack) -> None:
-        thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="sandbox", daemon=True)
-        thread.start()
-        undo.callback(thread.join)
-        undo.callback(self._http.shutdown)
-
-    def _executor(self) -> ProcessExecutor:
         return ProcessExecutor(
             ledger=self.ledger,
             logs=self.logs,
@@ -124,6 +121,7 @@ class Server:
         self.gateway.reset_call_counts()
 
     def jobs_by_status(self) -> Counter[str]:
+        self.executor.catch_up()
         with self.ledger.reading() as jobs:
             return Counter(job.status for job in jobs.values())
 
@@ -132,13 +130,13 @@ class Server:
             self.reset()
         return {"jobs": dict(self.jobs_by_status())}
 
-    def _address(self, port: int) -> Address:
+    def _address(self, endpoint_url: str) -> Address:
         settings = self.settings
         aws_config = self.directory / "aws-config"
         aws_config.write_text(f"[default]\nregion = {settings.region}\n")
         sdk_config = self.directory / "sagemaker-config.yaml"
         address = Address(
-            endpoint_url=f"http://{HOST}:{port}",
+            endpoint_url=endpoint_url,
             region=settings.region,
             account_id=settings.account_id,
             aws_config=str(aws_config),
@@ -192,20 +190,6 @@ class Server:
     def _release_instances(self, job: Job) -> None:
         with self.ledger.reading() as jobs:
             warm_pools.release(job, self.quotas, jobs.values())
-
-
-def _refuse(environ: object, start_response: Callable[..., object]) -> list[bytes]:
-    """What is answered until everything is wired."""
-    start_response("503 Service Unavailable", [("Content-Length", "0")])
-    return []
-
-
-class _QuietHandler(RequestHandler):
-    """Requests are counted, not printed."""
-
-    def log(self, type: str, message: str, *args: object) -> None:
-        if type == "error":
-            super().log(type, message, *args)
 
 
 def _in_region(region: str, api: JsonApi) -> Responder:

@@ -30,6 +30,9 @@ class Executor(Protocol):
     def catch_up(self) -> None:
         """Bring every job to the present; called before each answer."""
 
+    def end_all(self) -> None:
+        """End everything now; new jobs may be launched afterwards."""
+
     def close(self) -> None:
         """End everything now and leave nothing running."""
 

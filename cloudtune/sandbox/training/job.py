@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 STARTING, DOWNLOADING, TRAINING, UPLOADING = "Starting", "Downloading", "Training", "Uploading"
+INTERRUPTED = "Interrupted"
 STOPPING, STOPPED, COMPLETED, FAILED = "Stopping", "Stopped", "Completed", "Failed"
 MAX_RUNTIME_EXCEEDED, MAX_WAIT_EXCEEDED = "MaxRuntimeExceeded", "MaxWaitTimeExceeded"
 IN_PROGRESS = "InProgress"
@@ -21,6 +22,7 @@ MESSAGES = {
     DOWNLOADING: "Downloading input data",
     TRAINING: "Training image download completed. Training in progress.",
     UPLOADING: "Uploading generated training model",
+    INTERRUPTED: "Training job interrupted: its spot instances were taken away",
     STOPPING: "Stopping the training job",
     STOPPED: "Training job stopped",
     COMPLETED: "Training job completed",
@@ -101,7 +103,17 @@ class Job:
         """Whole seconds that instances worked for it (each of them), None if it never got any."""
         if self.training_started is None or self.training_ended is None:
             return None
-        return math.ceil(self.training_ended - self.training_started)
+        return math.ceil(self.training_ended - self.training_started - self._seconds_between_instances())
+
+    def _seconds_between_instances(self) -> float:
+        """From each interruption to the next instances."""
+        seconds, lost = 0.0, None
+        for step in self.transitions:
+            if step.status == INTERRUPTED:
+                lost = step.start
+            elif lost is not None and step.status != STARTING:
+                seconds, lost = seconds + step.start - lost, None
+        return seconds
 
     def enter(self, secondary: str, at: float, message: str | None = None) -> None:
         """Go on to ``secondary``, closing what was before. A job that has ended stays as it is."""
@@ -122,7 +134,7 @@ class Job:
         self.enter(FAILED, at)
 
     def _follow(self, secondary: str, at: float) -> None:
-        if secondary == DOWNLOADING:
+        if secondary == DOWNLOADING and self.training_started is None:
             self.training_started = at
         if secondary == STOPPING:
             self.status = STOPPING
