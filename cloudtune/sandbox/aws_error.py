@@ -1,4 +1,4 @@
-"""What an operation answers when it refuses."""
+"""What an operation answers when it refuses, and what becomes of a client that is not answered at all."""
 
 from __future__ import annotations
 
@@ -16,3 +16,14 @@ class AwsError(Exception):
 def invalid(message: str) -> AwsError:
     """SageMaker's answer to a request it understands and does not accept."""
     return AwsError("ValidationException", message)
+
+
+class ConnectionLost(ConnectionError):
+    """The client gets no answer, whatever became of its request; where there is a socket, it is closed.
+
+    ``timed_out``: it waited for one until it gave up.
+    """
+
+    def __init__(self, timed_out: bool = False) -> None:
+        super().__init__("the connection was lost")
+        self.timed_out = timed_out

@@ -10,9 +10,11 @@ from urllib.parse import unquote, urlsplit
 import boto3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from urllib3 import HTTPResponse
 
 from cloudtune.sandbox.address import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from cloudtune.sandbox.aws_error import ConnectionLost
 from cloudtune.sandbox.unconfigured import botocore_session
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -48,8 +50,13 @@ class _Answering:
 
     def __call__(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         begun: list[tuple[Any, ...]] = []
-        answered = self._application(_environ(request), lambda *start: begun.append(start))
-        body = b"".join(answered)
+        try:
+            answered = self._application(_environ(request), lambda *start: begun.append(start))
+            body = b"".join(answered)
+        except ConnectionLost as lost:
+            if lost.timed_out:
+                raise ReadTimeoutError(endpoint_url=request.url, error=lost) from lost
+            raise ConnectionClosedError(endpoint_url=request.url, error=lost) from lost
         if hasattr(answered, "close"):
             answered.close()
         status, headers = begun[0][0], begun[0][1]
