@@ -18,7 +18,7 @@ def invalid(message: str) -> AwsError:
     return AwsError("ValidationException", message)
 
 
-class ConnectionLost(ConnectionError):
+class ConnectionLostError(ConnectionError):
     """The client gets no answer, whatever became of its request; where there is a socket, it is closed.
 
     ``timed_out``: it waited for one until it gave up.

@@ -14,7 +14,7 @@ from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from urllib3 import HTTPResponse
 
 from cloudtune.sandbox.address import ACCESS_KEY_ID, SECRET_ACCESS_KEY
-from cloudtune.sandbox.aws_error import ConnectionLost
+from cloudtune.sandbox.aws_error import ConnectionLostError
 from cloudtune.sandbox.unconfigured import botocore_session
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -53,7 +53,7 @@ class _Answering:
         try:
             answered = self._application(_environ(request), lambda *start: begun.append(start))
             body = b"".join(answered)
-        except ConnectionLost as lost:
+        except ConnectionLostError as lost:
             if lost.timed_out:
                 raise ReadTimeoutError(endpoint_url=request.url, error=lost) from lost
             raise ConnectionClosedError(endpoint_url=request.url, error=lost) from lost
