@@ -6,8 +6,10 @@ nor, where they name something that doesn't exist, keep it from starting.
 
 from __future__ import annotations
 
+import functools
 import os
 
+import botocore.loaders
 import botocore.session
 
 _VARIABLES = {
@@ -19,4 +21,12 @@ _VARIABLES = {
 
 
 def botocore_session() -> botocore.session.Session:
-    return botocore.session.Session(session_vars=_VARIABLES)
+    session = botocore.session.Session(session_vars=_VARIABLES)
+    session.register_component("data_loader", _loader())
+    return session
+
+
+@functools.cache
+def _loader() -> botocore.loaders.Loader:
+    """The services' models are read once per process: that takes longer than most of what a sandbox does."""
+    return botocore.loaders.create_loader()
