@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from cloudtune.engine.arrival import Arrivals
 from cloudtune.engine.ledger import Ledger
+from cloudtune.engine.policies import Outcome, Policies, pause_before_relaunch, why_given_up
+from cloudtune.engine.state import AttemptState
 from cloudtune.errors import JournalError
 from cloudtune.journal import events as ev
-from cloudtune.schedulers.base import NotNow, Reason, Start, Suggestion, TrialScheduler
-from cloudtune.trial import (
-    AttemptStatus,
-    Interruption,
-    Observation,
-    Report,
-    Status,
-)
+from cloudtune.schedulers.base import Action, NotNow, Reason, Start, Suggestion, TrialScheduler
+from cloudtune.trial import AttemptId, AttemptStatus, Interruption, Observation, Report, Status, StatusChange
 
 
 @dataclass(frozen=True)
@@ -28,6 +25,8 @@ class EngineOptions:
     start_jobs_without_delay: bool = True
     delete_checkpoints: bool = False
     can_stop: bool = True
+    reports_lag: bool = False
+    policies: Policies = field(default_factory=Policies)
 
 
 class Engine:
@@ -40,15 +39,18 @@ class Engine:
         self.scheduler = scheduler
         self.options = options
         self.ledger = Ledger(scheduler, options.delete_checkpoints, options.can_stop)
+        # without a resource nothing is compared while trials run
+        self._arrivals = Arrivals(self._is_undecided, options.reports_lag and scheduler.resource_attr is not None)
 
     # -- what follows from observations ------------------------------------------------------------------------
 
     def observe(self, observations: Sequence[Observation], now: float) -> Iterator[ev.Event]:
         """Take in what a backend saw: what was new in it, and what was decided about it.
 
-        Known reports and stale statuses yield nothing.
+        Known reports and stale statuses yield nothing. Where reports lag, younger ones wait for older ones, bounded.
         """
-        for observation in observations:
+        in_order = self._arrivals.take(observations, now, hold=not self._is_winding_down())
+        for observation in in_order:
             event = self._news(observation)
             if event is None:
                 continue
@@ -95,15 +97,31 @@ class Engine:
             return ev.AttemptInterrupted(seen.at, seen.attempt.trial_id, seen.attempt.number, seen.number, seen.reason)
         if attempt.status.is_final or _ORDER[seen.status] <= _ORDER[attempt.status]:
             return None
+        return self._status_news(seen, attempt)
+
+    def _status_news(self, seen: StatusChange, attempt: AttemptState) -> ev.StatusObserved:
+        outcome, given_up = Outcome.USUAL, ""
+        if seen.status.is_final:
+            trial = self.ledger.trials[seen.attempt.trial_id]
+            outcome = self.options.policies.outcome(trial, attempt, seen.status, seen.cause)
+            if seen.status is AttemptStatus.FAILED and outcome is Outcome.USUAL:
+                given_up = why_given_up(trial, seen.cause)
         return ev.StatusObserved(
             seen.at,
             seen.attempt.trial_id,
             seen.attempt.number,
             seen.status.value,
-            seen.reason,
+            seen.reason + given_up,
             seen.dollars,
             seen.cause.value,
+            outcome.value,
         )
+
+    def _is_undecided(self, id: AttemptId) -> bool:
+        attempt = self.ledger.attempt(id)
+        if attempt is None or attempt.status.is_final:
+            return False
+        return self.ledger.trials[id.trial_id].decided is Action.CONTINUE
 
     # -- what follows from the state -----------------------------------------------------------------------------
 
@@ -111,16 +129,32 @@ class Engine:
         """What should happen next: launches, stops, the end."""
         if self.ledger.finished:
             return
-        if self.ledger.finishing and not self.options.wait_trial_completion_when_stopping and self.options.can_stop:
+        yield from self._applied(self._relaunches(now))
+        if self.ledger.finishing and self._is_winding_down() and self.options.can_stop:
             yield from self._applied(self._stops(now, self.ledger.finishing.why))
-        while not self.ledger.finishing and not self.ledger.exhausted and self._free_workers() > 0:
+        free = 0 if self.ledger.finishing else self._free_workers()
+        while free > 0 and not self.ledger.exhausted:
             event = self._next_launch(now)
             if event is None:
                 break
             self.ledger.apply(event)
             yield event
+            free -= 1
         if not self.ledger.open:
             yield from self._applied(self._end(now))
+
+    def _is_winding_down(self) -> bool:
+        """Whether what runs is to be stopped."""
+        return self.ledger.finishing is not None and not self.options.wait_trial_completion_when_stopping
+
+    def _relaunches(self, now: float) -> Iterator[ev.LaunchIntended]:
+        """The next attempts of trials that have lost one; they keep their workers, however long they have to wait."""
+        for trial_id, cause in list(self.ledger.relaunching.items()):
+            trial = self.ledger.trials[trial_id]
+            not_before = now + pause_before_relaunch(trial, cause)
+            yield ev.LaunchIntended(
+                now, trial_id, len(trial.attempts), trial.trial.config, None, not_before, f"again after: {trial.reason}"
+            )
 
     def finish(self, now: float, why: str, failed: bool = False) -> Iterator[ev.Event]:
         """Start no more trials. Nothing if that is decided already."""

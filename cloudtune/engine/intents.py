@@ -10,10 +10,11 @@ from cloudtune.trial import Attempt, AttemptId
 
 @dataclass(frozen=True)
 class LaunchAttempt:
-    """Start ``attempt``; first copy the checkpoint of another trial if one is named."""
+    """Start ``attempt``, ``not_before`` some moment; first copy the checkpoint of another trial if one is named."""
 
     attempt: Attempt
     checkpoint_trial_id: int | None = None
+    not_before: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,19 @@ reading its journal. Nothing here does I/O, reads a clock or draws a random numb
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
-from functools import singledispatchmethod
+from typing import Any
 
 from cloudtune.engine.intents import DeleteCheckpoint, Intent, LaunchAttempt, StopAttempt
+from cloudtune.engine.policies import Outcome, is_nobodys_fault
+from cloudtune.engine.repetition import heard, place_of
 from cloudtune.engine.state import AttemptState, ResultRow, TrialState, new_trial
 from cloudtune.errors import JournalError
 from cloudtune.journal import events as ev
 from cloudtune.schedulers.base import Action, Decision, TrialScheduler
-from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Metrics, Status
+from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Cause, Metrics, Status
 
 _WORKER_COST = "st_worker_cost"
 
@@ -30,6 +34,7 @@ class Ledger:
     def __init__(self, scheduler: TrialScheduler, delete_checkpoints: bool = False, can_stop: bool = True) -> None:
         self.scheduler = scheduler
         self.objective = scheduler.metric_names()[0]
+        self._resource_attr = scheduler.resource_attr
         self.tuner_name: str | None = None
         self.trials: list[TrialState] = []
         self.rows: list[ResultRow] = []
@@ -41,6 +46,15 @@ class Ledger:
         """Decisions the scheduler has made that are not yet events, with the row of the report."""
         self.divergent: list[ev.DecisionMade] = []
         """Recorded decisions that this scheduler would not have made: it is not the one that wrote the journal."""
+        self.counts: Counter[Status] = Counter()
+        """Trials by status."""
+        self.spent = self.worked = 0.0
+        """Dollars and seconds of attempts that have ended."""
+        self.relaunching: dict[int, Cause] = {}
+        """Trials whose attempt was lost and whose next is not yet intended, with what became of it."""
+        self.started_over: list[AttemptId] = []
+        """Attempts that began from nothing although their trial had come further; once for each time."""
+        self.interruptions = 0
         self.failures = 0
         self.reports_with_objective = 0
         self.reports_without_objective: list[Metrics] = []
@@ -51,7 +65,7 @@ class Ledger:
         self.finishing: ev.FinishIntended | None = None
         self.finished: ev.ExperimentFinished | None = None
         self._earlier_sessions = 0.0
-        self._session_started = 0.0
+        self._session_began = 0.0
         self._delete_checkpoints = delete_checkpoints
         self._can_stop = can_stop
 
@@ -64,82 +78,85 @@ class Ledger:
 
     def wallclock_time(self, now: float) -> float:
         """Seconds the tuner has run until ``now``, over all sessions."""
-        return self._earlier_sessions + max(0.0, now - self._session_started)
+        return self._earlier_sessions + max(0.0, now - self._session_began)
 
-    @singledispatchmethod
     def apply(self, event: ev.Event) -> None:
         """Change the state by what happened. The only method that does."""
-        raise TypeError(f"not an event: {event!r}")
+        try:
+            fold = _FOLDS[type(event)]
+        except KeyError:
+            raise TypeError(f"not an event: {event!r}") from None
+        fold(self, event)
 
-    @apply.register
-    def _(self, event: ev.ExperimentStarted) -> None:
+    def _experiment_started(self, event: ev.ExperimentStarted) -> None:
         self.tuner_name = event.tuner_name
 
-    @apply.register
-    def _(self, event: ev.SessionStarted) -> None:
+    def _session_started(self, event: ev.SessionStarted) -> None:
         self.sessions += 1
         self._earlier_sessions = event.tuner_time
-        self._session_started = event.at
+        self._session_began = event.at
 
-    @apply.register
-    def _(self, event: ev.LaunchIntended) -> None:
-        attempt = AttemptState(Attempt(AttemptId(event.trial_id, event.attempt), event.config))
+    def _launch_intended(self, event: ev.LaunchIntended) -> None:
+        attempt = AttemptState(Attempt(AttemptId(event.trial_id, event.attempt), event.config), held=event.why)
+        self.open[attempt.id] = attempt
+        self.intents["launch", attempt.id] = LaunchAttempt(attempt.attempt, event.checkpoint_trial_id, event.not_before)
         if event.attempt == 0:
             state = new_trial(event.trial_id, event.config, event.at)
+            state.attempts.append(attempt)
             self.trials.append(state)
-        else:
-            state = self.trials[event.trial_id]
-            self._comes_back(state, attempt)
-            state.reconfigured(event.config)
-            state.status, state.decided = Status.in_progress, Action.CONTINUE
-            state.reported_dollars = state.late_result = None
-        state.attempts.append(attempt)
-        self.open[attempt.id] = attempt
-        self.intents["launch", attempt.id] = LaunchAttempt(attempt.attempt, event.checkpoint_trial_id)
-        if event.attempt == 0:
+            self.counts[state.status] += 1
             self.scheduler.on_trial_add(state.trial)
-        else:
+            return
+        state = self.trials[event.trial_id]
+        self._comes_back(state, attempt)
+        state.attempts.append(attempt)
+        attempt.started_again_at = event.at
+        if self.relaunching.pop(event.trial_id, None) is None:
+            state.reconfigured(event.config)
+            state.decided, state.late_result = Action.CONTINUE, None
+            self._move(state, Status.in_progress)
             self.scheduler.on_trial_resume(state.trial)
 
-    @apply.register
-    def _(self, event: ev.Launched) -> None:
+    def _launched(self, event: ev.Launched) -> None:
         attempt = self._known(event.trial_id, event.attempt)
         attempt.name, attempt.dollars_per_hour, attempt.held = event.name, event.dollars_per_hour, ""
         self.intents.pop(("launch", attempt.id), None)
 
-    @apply.register
-    def _(self, event: ev.LaunchHeld) -> None:
+    def _launch_held(self, event: ev.LaunchHeld) -> None:
         self._known(event.trial_id, event.attempt).held = event.reason
 
-    @apply.register
-    def _(self, event: ev.LaunchFailed) -> None:
+    def _launch_failed(self, event: ev.LaunchFailed) -> None:
         attempt = self._known(event.trial_id, event.attempt)
         self.intents.pop(("launch", attempt.id), None)
         self._close(attempt, AttemptStatus.FAILED, event.at, event.reason, None)
 
-    @apply.register
-    def _(self, event: ev.StatusObserved) -> None:
+    def _status_observed(self, event: ev.StatusObserved) -> None:
         attempt = self._known(event.trial_id, event.attempt)
         status = AttemptStatus(event.status)
         if attempt.running_since is None and status is not AttemptStatus.PENDING:
             attempt.running_since = event.at
         if status.is_final:
-            self._close(attempt, status, event.at, event.reason, event.dollars)
+            attempt.cause = Cause(event.cause)
+            self._close(attempt, status, event.at, event.reason, event.dollars, Outcome(event.outcome))
             return
         attempt.status = status
         if status is AttemptStatus.DRAINING:
             attempt.ended_at = event.at
 
-    @apply.register
-    def _(self, event: ev.AttemptInterrupted) -> None:
-        self._known(event.trial_id, event.attempt).interruptions = event.number
+    def _attempt_interrupted(self, event: ev.AttemptInterrupted) -> None:
+        attempt = self._known(event.trial_id, event.attempt)
+        attempt.interruptions, attempt.started_again_at = event.number, event.at
+        self.interruptions += 1
 
-    @apply.register
-    def _(self, event: ev.ReportObserved) -> None:
+    def _report_observed(self, event: ev.ReportObserved) -> None:
         attempt = self._known(event.trial_id, event.attempt)
         state = self.trials[event.trial_id]
         attempt.report_keys.add(event.key)
         late = state.decided is not Action.CONTINUE or attempt.status.is_final or attempt is not state.current
+        resource = self._resource(event.metrics)
+        place = place_of(state, attempt, resource, event.emitted_at)
+        if place.started_over:
+            self.started_over.append(attempt.id)
         self.rows.append(
             ResultRow(
                 event.trial_id,
@@ -147,6 +164,7 @@ class Ledger:
                 event.metrics,
                 Action.CONTINUE,
                 late,
+                place.repeated,
                 event.emitted_at,
                 event.at,
                 event.tuner_time,
@@ -155,9 +173,9 @@ class Ledger:
         cost = event.metrics.get(_WORKER_COST)
         if attempt is state.current and isinstance(cost, (int, float)):
             state.reported_dollars = float(cost)
-        if not self._carries_what_is_needed(event.metrics):
+        if place.repeated or not self._carries_what_is_needed(event.metrics):
             return
-        state.objective_seen = True
+        heard(state, attempt, resource)
         if late:
             self.scheduler.on_late_result(state.trial, event.metrics)
             if attempt is state.current:
@@ -167,8 +185,13 @@ class Ledger:
             decision = Decision.of(self.scheduler.on_trial_result(state.trial, event.metrics))
             self.undecided[attempt.id, event.key] = (decision, len(self.rows) - 1)
 
+    def _resource(self, metrics: Metrics) -> float:
+        """NaN where there is none."""
+        value = metrics.get(self._resource_attr) if self._resource_attr is not None else None
+        return float(value) if isinstance(value, (int, float)) else math.nan
+
     def _carries_what_is_needed(self, metrics: Metrics) -> bool:
-        resource = self.scheduler.resource_attr
+        resource = self._resource_attr
         if self.objective in metrics and (resource is None or resource in metrics):
             self.reports_with_objective += 1
             return True
@@ -176,8 +199,7 @@ class Ledger:
             self.reports_without_objective.append(metrics)
         return False
 
-    @apply.register
-    def _(self, event: ev.DecisionMade) -> None:
+    def _decision_made(self, event: ev.DecisionMade) -> None:
         attempt = self._known(event.trial_id, event.attempt)
         action = Action(event.action)
         ours, row = self.undecided.pop((attempt.id, event.key), (None, None))
@@ -187,7 +209,7 @@ class Ledger:
             return
         state = self.trials[event.trial_id]
         state.decided = action
-        state.status = Status.stopping if action is Action.STOP else Status.paused
+        self._move(state, Status.stopping if action is Action.STOP else Status.paused)
         if row is not None:
             self.rows[row] = replace(self.rows[row], decision=action)
         if attempt.status.is_busy and self._can_stop and not self._ends_by_itself(state):
@@ -204,8 +226,7 @@ class Ledger:
         told, done = state.trial.config.get(limit), state.last_result.get(resource)
         return isinstance(told, (int, float)) and isinstance(done, (int, float)) and done >= told
 
-    @apply.register
-    def _(self, event: ev.StopIntended) -> None:
+    def _stop_intended(self, event: ev.StopIntended) -> None:
         self._want_stop(self._known(event.trial_id, event.attempt))
 
     def _want_stop(self, attempt: AttemptState) -> None:
@@ -213,23 +234,19 @@ class Ledger:
         self.intents.pop(("launch", attempt.id), None)
         self.intents["stop", attempt.id] = StopAttempt(attempt.id)
 
-    @apply.register
-    def _(self, event: ev.StopIssued) -> None:
+    def _stop_issued(self, event: ev.StopIssued) -> None:
         attempt = self._known(event.trial_id, event.attempt)
         self.intents.pop(("stop", attempt.id), None)
         if not attempt.launched:
             self._close(attempt, AttemptStatus.STOPPED, event.at, "never launched", None)
 
-    @apply.register
-    def _(self, event: ev.CheckpointCopied) -> None:
+    def _checkpoint_copied(self, event: ev.CheckpointCopied) -> None:
         pass
 
-    @apply.register
-    def _(self, event: ev.CheckpointDeletionIntended) -> None:
+    def _checkpoint_deletion_intended(self, event: ev.CheckpointDeletionIntended) -> None:
         self.intents["delete", event.trial_id] = DeleteCheckpoint(event.trial_id)
 
-    @apply.register
-    def _(self, event: ev.CheckpointDeleted) -> None:
+    def _checkpoint_deleted(self, event: ev.CheckpointDeleted) -> None:
         self.intents.pop(("delete", event.trial_id), None)
         self.trials[event.trial_id].checkpoint_deleted = not event.refused
 
@@ -242,20 +259,16 @@ class Ledger:
             level = int(done) if isinstance(done, (int, float)) and math.isfinite(done) else 0
             self.resumed_without_checkpoint.append((state.trial.trial_id, level))
 
-    @apply.register
-    def _(self, event: ev.SpaceExhausted) -> None:
+    def _space_exhausted(self, event: ev.SpaceExhausted) -> None:
         self.exhausted = True
 
-    @apply.register
-    def _(self, event: ev.FinishIntended) -> None:
+    def _finish_intended(self, event: ev.FinishIntended) -> None:
         self.finishing = event
 
-    @apply.register
-    def _(self, event: ev.ExperimentFinished) -> None:
+    def _experiment_finished(self, event: ev.ExperimentFinished) -> None:
         self.finished = event
 
-    @apply.register
-    def _(self, event: ev.ExperimentReopened) -> None:
+    def _experiment_reopened(self, event: ev.ExperimentReopened) -> None:
         self.finished = self.finishing = None
 
     def _known(self, trial_id: int, number: int) -> AttemptState:
@@ -270,7 +283,13 @@ class Ledger:
     # -- the end of an attempt ---------------------------------------------------------------------------------------
 
     def _close(
-        self, attempt: AttemptState, status: AttemptStatus, at: float, reason: str, dollars: float | None
+        self,
+        attempt: AttemptState,
+        status: AttemptStatus,
+        at: float,
+        reason: str,
+        dollars: float | None,
+        outcome: Outcome = Outcome.USUAL,
     ) -> None:
         attempt.status, attempt.reason, attempt.dollars = status, reason, dollars
         attempt.ended_at = attempt.ended_at or at
@@ -278,33 +297,81 @@ class Ledger:
         self.intents.pop(("stop", attempt.id), None)
         self.intents.pop(("launch", attempt.id), None)
         state = self.trials[attempt.id.trial_id]
-        if attempt is not state.current:
-            return
-        if dollars is None and state.reported_dollars is not None:
-            attempt.dollars = state.reported_dollars
-        state.reported_dollars = None
-        self._end_trial(state, status, reason)
+        if attempt is state.current:
+            if dollars is None and state.reported_dollars is not None:
+                attempt.dollars = state.reported_dollars
+            state.reported_dollars = None
+            state.reason = reason
+            self._end_trial(state, attempt, outcome)
+        self.spent += attempt.cost(at, None)
+        self.worked += attempt.seconds(at)
         if self._delete_checkpoints and state.status in (Status.stopped, Status.completed):
             self.intents["delete", attempt.id.trial_id] = DeleteCheckpoint(attempt.id.trial_id)
 
-    def _end_trial(self, state: TrialState, status: AttemptStatus, reason: str) -> None:
-        trial = state.trial
-        state.reason = reason
-        if state.decided is Action.PAUSE and status is AttemptStatus.COMPLETED and not self._ends_by_itself(state):
+    def _end_trial(self, state: TrialState, attempt: AttemptState, outcome: Outcome) -> None:
+        trial, status = state.trial, attempt.status
+        if outcome is Outcome.RELAUNCH:
+            self._lose(state, attempt.cause)
+        elif state.decided is Action.PAUSE and status is AttemptStatus.COMPLETED and not self._ends_by_itself(state):
             # told to pause, but quicker than the wish: all its work is done, and nothing is left to resume
-            state.status = Status.completed
+            self._move(state, Status.completed)
             self.scheduler.on_trial_complete(trial, state.late_result or state.last_result or {})
         elif state.decided is Action.PAUSE:
-            state.status = Status.paused
+            self._move(state, Status.paused)
             self.scheduler.on_trial_remove(trial)
-        elif state.decided is Action.STOP or status is AttemptStatus.STOPPED:
-            state.status = Status.stopped
+        elif (
+            state.decided is Action.STOP
+            or status is AttemptStatus.STOPPED
+            or (attempt.stop_wanted and is_nobodys_fault(attempt.cause))
+        ):
+            self._move(state, Status.stopped)
             self.scheduler.on_trial_remove(trial)
         elif status is AttemptStatus.COMPLETED and state.last_result is not None:
-            state.status = Status.completed
+            self._move(state, Status.completed)
             self.scheduler.on_trial_complete(trial, state.last_result)
+        elif outcome is Outcome.COMPLETED_WITHOUT_METRIC:
+            self._move(state, Status.completed)
+            self.scheduler.on_trial_remove(trial)  # it has nothing to learn from
         else:
-            state.status = Status.failed
-            state.reason = reason or f"ended without reporting {self.objective!r}"
+            self._move(state, Status.failed)
+            state.reason = state.reason or f"ended without reporting {self.objective!r}"
             self.failures += 1
             self.scheduler.on_trial_error(trial)
+
+    def _lose(self, state: TrialState, cause: Cause) -> None:
+        """The attempt is lost, the trial is not."""
+        self.relaunching[state.trial.trial_id] = cause
+        if cause is Cause.CAPACITY:
+            state.capacity_losses += 1
+        elif cause is Cause.SERVICE:
+            state.service_failures += 1
+        else:
+            state.retries += 1
+
+    def _move(self, state: TrialState, status: Status) -> None:
+        self.counts[state.status] -= 1
+        self.counts[status] += 1
+        state.status = status
+
+
+_FOLDS: dict[type[Any], Callable[[Ledger, Any], None]] = {
+    ev.ExperimentStarted: Ledger._experiment_started,
+    ev.SessionStarted: Ledger._session_started,
+    ev.LaunchIntended: Ledger._launch_intended,
+    ev.Launched: Ledger._launched,
+    ev.LaunchHeld: Ledger._launch_held,
+    ev.LaunchFailed: Ledger._launch_failed,
+    ev.StatusObserved: Ledger._status_observed,
+    ev.AttemptInterrupted: Ledger._attempt_interrupted,
+    ev.ReportObserved: Ledger._report_observed,
+    ev.DecisionMade: Ledger._decision_made,
+    ev.StopIntended: Ledger._stop_intended,
+    ev.StopIssued: Ledger._stop_issued,
+    ev.CheckpointCopied: Ledger._checkpoint_copied,
+    ev.CheckpointDeletionIntended: Ledger._checkpoint_deletion_intended,
+    ev.CheckpointDeleted: Ledger._checkpoint_deleted,
+    ev.SpaceExhausted: Ledger._space_exhausted,
+    ev.FinishIntended: Ledger._finish_intended,
+    ev.ExperimentFinished: Ledger._experiment_finished,
+    ev.ExperimentReopened: Ledger._experiment_reopened,
+}

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from cloudtune.schedulers.base import Action
-from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Config, Metrics, Status, Trial
+from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Cause, Config, Metrics, Status, Trial
 
 SECONDS_PER_HOUR = 3600.0
 
 
-@dataclass
+@dataclass(slots=True)
 class AttemptState:
     """One attempt. Times are seconds since the epoch, ``None`` until known."""
 
     attempt: Attempt
     status: AttemptStatus = AttemptStatus.PENDING
     reason: str = ""
+    cause: Cause = Cause.NONE
     name: str | None = None
     dollars_per_hour: float | None = None
     dollars: float | None = None
@@ -28,6 +30,8 @@ class AttemptState:
     from_scratch: bool = False
     """The checkpoint it could have gone on from was deleted."""
     interruptions: int = 0
+    started_again_at: float | None = None
+    """When it began to go on from a checkpoint, as long as no report says where."""
     report_keys: set[str] = field(default_factory=set)
 
     @property
@@ -52,7 +56,7 @@ class AttemptState:
         return 0.0 if self.running_since is None else (self.ended_at or now) - self.running_since
 
 
-@dataclass
+@dataclass(slots=True)
 class TrialState:
     """One trial with its attempts, oldest first."""
 
@@ -65,7 +69,17 @@ class TrialState:
     """The last report that the scheduler decided on."""
     late_result: Metrics | None = None
     """The last report that came after the present attempt's fate was decided."""
-    objective_seen: bool = False
+    first_resource: float = math.inf
+    """The lowest resource reported."""
+    furthest: float = -math.inf
+    """The highest resource that the scheduler has heard of."""
+    most_reports: int = 0
+    """Of one attempt."""
+    capacity_losses: int = 0
+    service_failures: int = 0
+    """Attempts lost since the last report that was not a repetition."""
+    retries: int = 0
+    """Attempts that were made because the script had failed."""
     checkpoint_deleted: bool = False
     reported_dollars: float | None = None
 
@@ -91,6 +105,9 @@ class ResultRow:
     metrics: Metrics
     decision: Action
     late: bool
+    """It came after the trial's fate was decided."""
+    repeated: bool
+    """An attempt that went on from a checkpoint did this work once more: it counts for nothing."""
     emitted_at: float
     seen_at: float
     tuner_time: float

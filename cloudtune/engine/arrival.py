@@ -1,0 +1,135 @@
+"""The order of what a backend saw: in which things happened, not in which they became visible.
+
+Where logs lag, the report of one trial is seen minutes after a younger one of another. A scheduler that compares trials
+at rungs must not decide by who was seen first. So a report waits until nothing that was emitted before it can still
+come: every other running attempt has shown something younger, or the largest lag to be expected has passed.
+
+How much is to be expected is measured. As long as no report was missing from a look that came after it, nothing waits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from cloudtune.trial import AttemptId, AttemptStatus, Observation, Report, StatusChange
+
+LONGEST_HOLD = 240.0
+"""Seconds: no report waits longer, whatever the lag."""
+
+LITTLE_LAG = 15.0
+"""Seconds: up to this twice the largest measured lag is awaited; once there was more, ``LONGEST_HOLD``."""
+
+FIRST_ATTEMPTS = 4
+"""So many attempts are watched before their lag is taken for everybody's; until then ``LONGEST_HOLD``."""
+
+_REMEMBERED = 256
+
+
+class LagGauge:
+    """The largest lag among the last few hundred reports, in seconds."""
+
+    def __init__(self) -> None:
+        self._largest = self._before = 0.0
+        self._count = 0
+        self._attempts: set[AttemptId] = set()
+        self._last_look: float | None = None
+
+    def look(self, reports: Iterable[Report], now: float) -> None:
+        """All new reports of one look at the backend."""
+        last = self._last_look
+        self._last_look = now
+        if last is None:
+            return  # how long the oldest have been visible, nobody knows
+        for report in reports:
+            # what was emitted after the last look could not have been seen sooner
+            self._add(now - report.emitted_at if report.emitted_at < last else 0.0)
+            if len(self._attempts) < FIRST_ATTEMPTS:
+                self._attempts.add(report.attempt)
+
+    def _add(self, lag: float) -> None:
+        self._largest = max(self._largest, lag)
+        self._count += 1
+        if self._count % _REMEMBERED == 0:
+            self._before, self._largest = self._largest, 0.0
+
+    def expected(self) -> float:
+        """Seconds after which a report will have been seen."""
+        largest = max(self._largest, self._before)
+        if len(self._attempts) < FIRST_ATTEMPTS or largest > LITTLE_LAG:
+            return LONGEST_HOLD
+        return 2 * largest
+
+
+class Arrivals:
+    """Hands on observations in their own order, those of an attempt as the backend gave them.
+
+    ``is_undecided`` tells of an attempt whether its reports may still lead to decisions: only those are waited for.
+    Nothing here is journaled: what waits when the process dies is seen again by the next.
+    """
+
+    def __init__(self, is_undecided: Callable[[AttemptId], bool], reports_lag: bool) -> None:
+        self._is_undecided = is_undecided
+        self._reports_lag = reports_lag
+        self._gauge = LagGauge()
+        self._waiting: dict[AttemptId, deque[tuple[float, Observation]]] = {}
+        self._newest: dict[AttemptId, float] = {}
+        """Of attempts at work: everything they emitted up to here has been seen."""
+
+    @property
+    def waiting(self) -> int:
+        """Observations that wait for older ones."""
+        return sum(map(len, self._waiting.values()))
+
+    def take(self, seen: Sequence[Observation], now: float, hold: bool = True) -> list[Observation]:
+        """What is to be processed now. ``hold``: False lets everything go that waits."""
+        hold = hold and self._reports_lag
+        if self._reports_lag:
+            self._gauge.look((each for each in seen if isinstance(each, Report)), now)
+        due: list[Observation] = []
+        for observation in seen:
+            self._note(observation)
+            if isinstance(observation, StatusChange) and not observation.status.is_final:
+                due.append(observation)  # decides nothing, and that a worker is free is to be known at once
+            else:
+                self._queue(observation)
+        horizon = self._horizon(now) if hold and self._waiting else math.inf
+        rest = [entry for queue in self._waiting.values() for entry in _due(queue, horizon)]
+        self._waiting = {attempt: queue for attempt, queue in self._waiting.items() if queue}
+        return due + [observation for _, observation in sorted(rest, key=_place)]
+
+    def _note(self, observation: Observation) -> None:
+        attempt = observation.attempt
+        if isinstance(observation, Report):
+            self._newest[attempt] = max(observation.emitted_at, self._newest.get(attempt, -math.inf))
+        elif isinstance(observation, StatusChange):
+            if observation.status.is_final:
+                self._newest.pop(attempt, None)
+            elif observation.status is AttemptStatus.RUNNING:
+                self._newest.setdefault(attempt, observation.at)
+
+    def _queue(self, observation: Observation) -> None:
+        queue = self._waiting.setdefault(observation.attempt, deque())
+        at = observation.emitted_at if isinstance(observation, Report) else observation.at
+        queue.append((max(at, queue[-1][0]) if queue else at, observation))
+
+    def _horizon(self, now: float) -> float:
+        """Whatever was emitted up to here has been seen."""
+        expected = self._gauge.expected()
+        if expected == 0.0:
+            return math.inf
+        oldest = now - expected
+        unseen = [newest for attempt, newest in self._newest.items() if self._is_undecided(attempt)]
+        return max(oldest, min(unseen, default=math.inf))
+
+
+def _due(queue: deque[tuple[float, Observation]], horizon: float) -> Iterator[tuple[float, Observation]]:
+    while queue and (queue[0][0] <= horizon or not isinstance(queue[0][1], Report)):
+        yield queue.popleft()
+
+
+def _place(entry: tuple[float, Observation]) -> tuple[float, AttemptId]:
+    """Simultaneous ones in the order of their trials, so that it is the same on every day."""
+    at, observation = entry
+    return at, observation.attempt

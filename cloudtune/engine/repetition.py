@@ -1,0 +1,46 @@
+"""Work that is done once more: after an interruption, a relaunch or a resume a script may report what it did before."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from cloudtune.engine.state import AttemptState, TrialState
+
+
+class Place(NamedTuple):
+    """Where a report stands among those of its trial."""
+
+    repeated: bool
+    """The trial had come so far before: the scheduler has heard it."""
+    started_over: bool
+    """The first news of an attempt that lost everything its trial had done."""
+
+
+def place_of(trial: TrialState, attempt: AttemptState, resource: float, emitted_at: float) -> Place:
+    """Takes note of it, too. ``resource`` is NaN where there is none: then every report counts as it comes."""
+    goes_on = attempt is trial.current and (attempt.id.number > 0 or attempt.interruptions > 0)
+    repeated = goes_on and resource <= trial.furthest
+    started_over = False
+    if attempt.started_again_at is not None and not math.isnan(resource):
+        started_over = repeated and resource <= trial.first_resource
+        if started_over or emitted_at >= attempt.started_again_at:
+            attempt.started_again_at = None
+    trial.first_resource = min(trial.first_resource, resource)
+    _note_progress(trial, attempt, resource)
+    return Place(repeated, started_over)
+
+
+def heard(trial: TrialState, attempt: AttemptState, resource: float) -> None:
+    """The scheduler was told. What an earlier attempt says late leaves the present one its decisions."""
+    if attempt is trial.current and resource > trial.furthest:
+        trial.furthest = resource
+
+
+def _note_progress(trial: TrialState, attempt: AttemptState, resource: float) -> None:
+    """A trial that gets on has not lost anything in a row."""
+    count = len(attempt.report_keys)
+    further = count > trial.most_reports if math.isnan(resource) else resource > trial.furthest
+    trial.most_reports = max(trial.most_reports, count)
+    if further:
+        trial.capacity_losses = trial.service_failures = 0
