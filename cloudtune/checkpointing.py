@@ -81,16 +81,16 @@ def resume_from_checkpointed_model(config: Mapping[str, Any], load_model_fn: Cal
 
 
 def checkpoint_model_at_rung_level(
-    config: Mapping[str, Any], save_model_fn: Callable[[str, int], object], resource: int
+    config: Mapping[str, Any], save_model_fn: Callable[[str, int], object], resource: int, keep: int = 2
 ) -> None:
     """Write a checkpoint if ``config["st_checkpoint_dir"]`` is set. Call it after each epoch, before the report.
 
     ``save_model_fn(local_path, resource)`` writes any files below the folder ``local_path``, which exists and is empty.
-    ``resource`` is the number of units done, from 1. Raises ``CheckpointError`` as ``save_checkpoint`` does.
+    ``resource`` is the number of units done, from 1; ``keep`` and errors as of ``save_checkpoint``.
     """
     directory = config.get(ST_CHECKPOINT_DIR)
     if directory:
-        save_checkpoint(directory, lambda path: save_model_fn(path, resource), resource)
+        save_checkpoint(directory, lambda path: save_model_fn(path, resource), resource, keep)
 
 
 def pytorch_load_save_functions(
@@ -164,7 +164,9 @@ def load_config_json(args: Mapping[str, Any]) -> Dict[str, Any]:
 # ---- checkpoints -----------------------------------------------------------------------------------------------------
 
 
-class _Manifest(NamedTuple):
+class Manifest(NamedTuple):
+    """What one checkpoint consists of. ``name``: of its folder. ``written_at``: seconds since the epoch."""
+
     name: str
     sequence: int
     resource: int
@@ -172,18 +174,30 @@ class _Manifest(NamedTuple):
     files: Dict[str, Tuple[int, str]]
     """Size in bytes and SHA-256 by path relative to the checkpoint's folder."""
 
+    @property
+    def file_name(self) -> str:
+        return self.name + _MANIFEST
+
+    @property
+    def order(self) -> Tuple[int, float, str]:
+        """The greatest is the newest."""
+        return self.sequence, self.written_at, self.name
+
 
 def save_checkpoint(
-    directory: "os.PathLike[str] | str", write_fn: Callable[[str], object], resource: int
+    directory: "os.PathLike[str] | str", write_fn: Callable[[str], object], resource: int, keep: int = 2
 ) -> Checkpoint:
     """Write a checkpoint below ``directory`` (made if missing) and commit it, or raise and leave all as it was.
 
     ``write_fn(path)`` writes regular files below the new, empty folder ``path``, closed when it returns. ``resource``
-    is the number of units done. Superseded checkpoints are removed after the commit: the one before stays, and up to
-    two more while checkpoints follow each other faster than ``SETTLE_SECONDS``. Processes that share ``directory``
+    is the number of units done. Superseded checkpoints are removed after the commit: the newest ``keep`` stay, and up
+    to two more while checkpoints follow each other faster than ``SETTLE_SECONDS``. Processes that share ``directory``
     take turns; a SIGTERM hook (``on_sigterm``) waits until the checkpoint is committed.
-    Raises ``CheckpointError`` if nothing was written, or a symbolic link, which S3 could not keep.
+    Raises ``CheckpointError`` if nothing was written, or a symbolic link, which S3 could not keep, or ``keep`` is below
+    2: a copy to S3 that is cut short while the newest is on its way needs the one before.
     """
+    if keep < 2:
+        raise CheckpointError(f"keep={keep!r} checkpoints are too few: a copy cut short needs the one before. Use 2.")
     root = Path(directory).absolute()
     root.mkdir(parents=True, exist_ok=True)
     with undisturbed, _exclusive(root):
@@ -194,12 +208,12 @@ def save_checkpoint(
         path.mkdir()
         try:
             write_fn(str(path))
-            manifest = _Manifest(name, sequence, int(resource), time.time(), _sealed_files(path))
+            manifest = Manifest(name, sequence, int(resource), time.time(), _sealed_files(path))
             _commit(root, manifest)
         except BaseException:
             shutil.rmtree(path, ignore_errors=True)  # best effort: without a manifest it is no checkpoint
             raise
-        _remove_superseded(root)
+        _remove_superseded(root, keep)
     return Checkpoint(str(path), manifest.resource)
 
 
@@ -221,7 +235,7 @@ def _names(folder: Path) -> List[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def _commit(root: Path, manifest: _Manifest) -> None:
+def _commit(root: Path, manifest: Manifest) -> None:
     content = {
         "format": _FORMAT,
         "sequence": manifest.sequence,
@@ -272,25 +286,33 @@ def _measured(path: Path, to_disk: bool = False) -> Tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def _manifests(root: Path, names: List[str]) -> List[_Manifest]:
+def _manifests(root: Path, names: List[str]) -> List[Manifest]:
     """The manifests that can be read, newest first."""
-    found = [_read_manifest(root, name) for name in names if _sequence(name) and name.endswith(_MANIFEST)]
-    return sorted((one for one in found if one), key=lambda one: (one.sequence, one.written_at, one.name), reverse=True)
+    found = [_read_manifest(root, name) for name in names if is_manifest(name)]
+    return sorted((one for one in found if one), key=lambda one: one.order, reverse=True)
 
 
-def _read_manifest(root: Path, file_name: str) -> Optional[_Manifest]:
+def _read_manifest(root: Path, file_name: str) -> Optional[Manifest]:
     try:
-        content = json.loads((root / file_name).read_text(encoding="ascii"))
+        return parse_manifest(file_name, (root / file_name).read_bytes())
+    except OSError:
+        return None  # removed meanwhile
+
+
+def parse_manifest(file_name: str, text: bytes) -> Optional[Manifest]:
+    """The manifest that a file of this name holds; None if it commits nothing, because it was cut short for example."""
+    try:
+        content = json.loads(text.decode("ascii"))
         if content["format"] != _FORMAT:
             return None
         files = {str(path): (int(entry["size"]), str(entry["sha256"])) for path, entry in content["files"].items()}
         name = file_name[: -len(_MANIFEST)]
-        return _Manifest(name, int(content["sequence"]), int(content["resource"]), float(content["written_at"]), files)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None  # cut short on its way, or removed meanwhile: not a commit
+        return Manifest(name, int(content["sequence"]), int(content["resource"]), float(content["written_at"]), files)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
 
 
-def _is_whole(root: Path, manifest: _Manifest, read: bool = True) -> bool:
+def _is_whole(root: Path, manifest: Manifest, read: bool = True) -> bool:
     """Whether all that ``manifest`` names is there: by size, and by content if ``read``."""
     for name, (size, digest) in manifest.files.items():
         path = root / manifest.name / name
@@ -302,20 +324,20 @@ def _is_whole(root: Path, manifest: _Manifest, read: bool = True) -> bool:
     return bool(manifest.files)
 
 
-def _remove_superseded(root: Path) -> None:
-    """Keep the newest two, and what a copy that is under way can rely on.
+def _remove_superseded(root: Path, keep: int) -> None:
+    """Keep the newest ones, and what a copy that is under way can rely on.
 
     That is the newest that has been there for ``SETTLE_SECONDS``, and the oldest of the younger ones, which will be it
     next. At least one of them neither changes nor goes for as long, however fast checkpoints follow each other.
     """
     whole = [manifest for manifest in _manifests(root, _names(root)) if _is_whole(root, manifest, read=False)]
     now = time.time()
-    keep = {manifest.name for manifest in whole[:2]}
+    kept = {manifest.name for manifest in whole[:keep]}
     settled = [manifest for manifest in whole if now - manifest.written_at >= SETTLE_SECONDS]
     younger = [manifest for manifest in whole if now - manifest.written_at < SETTLE_SECONDS]
-    keep.update(manifest.name for manifest in settled[:1] + younger[-1:])
+    kept.update(manifest.name for manifest in settled[:1] + younger[-1:])
     for name in _names(root):
-        if _sequence(name) and name.endswith(_MANIFEST) and name[: -len(_MANIFEST)] not in keep:
+        if is_manifest(name) and name[: -len(_MANIFEST)] not in kept:
             (root / name).unlink()
     _remove_uncommitted(root)
 
@@ -331,6 +353,16 @@ def _remove_uncommitted(root: Path) -> None:
             path.unlink()
         elif name + _MANIFEST not in names:
             shutil.rmtree(path)
+
+
+def is_manifest(name: str) -> bool:
+    """Whether a file of this name commits a checkpoint."""
+    return bool(_sequence(name)) and name.endswith(_MANIFEST)
+
+
+def is_part_of_checkpoint(name: str) -> bool:
+    """Whether a file or folder of this name, directly in the folder of checkpoints, was made by ``save_checkpoint``."""
+    return bool(_sequence(name))
 
 
 def _sequence(name: str) -> int:

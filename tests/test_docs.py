@@ -234,12 +234,15 @@ _ACTIONS = {
     "HeadBucket": "s3:ListBucket",
     "ListObjectsV2": "s3:ListBucket",
     "DeleteObjects": "s3:DeleteObject",
+    "CopyObject": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPartCopy": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
     "ListServiceQuotas": "servicequotas:ListServiceQuotas",
 }
 _NEEDED_ALONG = {
     "sagemaker:AddTags",  # CreateTrainingJob with tags
     "iam:PassRole",  # CreateTrainingJob
-    "s3:AbortMultipartUpload",  # copies of large checkpoints
 }
 
 

@@ -85,6 +85,10 @@ class Aws:
                 return
             token = following
 
+    def pause(self, seconds: float) -> None:
+        """Sleep by the clock that calls are paced by."""
+        self._pacer.sleep(seconds)
+
     def call_counts(self) -> Mapping[str, int]:
         """API calls so far by operation."""
         with self._lock:

@@ -73,6 +73,9 @@ class Pacer:
         if rate is not None:
             self._clock.sleep(self._reserve(operation, rate))
 
+    def sleep(self, seconds: float) -> None:
+        self._clock.sleep(seconds)
+
     def _reserve(self, operation: str, rate: Rate) -> float:
         """Take a token, also one that only comes later; seconds until it is there."""
         with self._lock:

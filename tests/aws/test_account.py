@@ -119,21 +119,6 @@ def test_an_object_is_there_or_not(account: Sandbox) -> None:
     assert not objects.bucket_exists(aws, "no-such-bucket")
 
 
-def test_a_mirror_is_equal_whatever_was_there(account: Sandbox) -> None:
-    aws = Aws()
-    source, target = S3Uri(account.bucket, "mirror/1"), S3Uri(account.bucket, "mirror/2")
-    for key, content in {"a": b"1", "deep/b": b"2"}.items():
-        objects.put(aws, source / key, content)
-    objects.put(aws, target / "stale", b"x")
-    objects.put(aws, target / "a", b"old")
-    objects.put(aws, S3Uri(account.bucket, "mirror/10/c"), b"another's")
-    assert objects.mirror(aws, source, target) == 2
-    copied = {stored.uri.key: objects.get(aws, stored.uri) for stored in objects.listed(aws, target)}
-    assert copied == {"mirror/2/a": b"1", "mirror/2/deep/b": b"2"}
-    assert objects.mirror(aws, S3Uri(account.bucket, "mirror/nothing"), target) == 0
-    assert list(objects.listed(aws, target)) == []
-
-
 def test_deleting_below_a_prefix_spares_its_neighbours(account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     aws = Aws()
     monkeypatch.setattr(objects, "MAX_BATCH", 3)
@@ -144,14 +129,3 @@ def test_deleting_below_a_prefix_spares_its_neighbours(account: Sandbox, monkeyp
     assert [stored.uri.key for stored in objects.listed(aws, S3Uri(account.bucket, "del"))] == ["del/t-10/x"]
     assert aws.call_counts()["DeleteObjects"] == 3
     objects.delete_below(aws, S3Uri(account.bucket, "del/t-1"))
-
-
-def test_large_objects_are_copied_in_parts(account: Sandbox) -> None:
-    aws = Aws()
-    source, target = S3Uri(account.bucket, "large/1"), S3Uri(account.bucket, "large/2")
-    content = b"0123456789abcdef" * (9 * 65536)
-    objects.put(aws, source / "model.bin", content)
-    account.reset_call_counts()
-    objects.mirror(aws, source, target)
-    assert objects.get(aws, target / "model.bin") == content
-    assert account.call_counts()["s3.CompleteMultipartUpload"] == 1
