@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,18 +11,23 @@ from contextlib import suppress
 
 from cloudtune.aws import Aws, S3Uri
 from cloudtune.aws.translation import translated
-from cloudtune.errors import AlreadyExistsError, JournalCorruptError, NotFoundError
+from cloudtune.errors import AlreadyExistsError, CloudtuneError, JournalCorruptError, NotFoundError
 from cloudtune.journal.events import Event, from_line, to_line
+from cloudtune.journal.segments import LEVELS, Part, Sealer, cover, parsed
 from cloudtune.journal.store import conflict
 
+logger = logging.getLogger("cloudtune.tuner")
+
 PARALLEL_READS = 16
-READ_AHEAD = 64
+READ_AHEAD = 32
 """Objects fetched ahead of the one being read."""
 
 CONFLICTS = 5
 """Tries of a put that S3 refuses because of another request at the same moment, with no object there afterwards."""
 
-_SUFFIX = ".jsonl"
+SEALS_PER_APPEND = 2
+"""Segments put after one batch at most: a long journal that has none gets them little by little."""
+
 _WRITER = "writer"
 
 
@@ -30,6 +36,7 @@ class S3Journal:
 
     Batches follow each other without gaps, so a writer that missed one finds its next number taken and is refused:
     two writers never both own a number. There is no lock, hence nothing that a dead writer leaves behind.
+    Every 64 batches the writer puts a copy of them in one object (``cloudtune.journal.segments``).
 
     Raises what ``cloudtune.aws`` makes of S3's errors.
     """
@@ -39,20 +46,23 @@ class S3Journal:
         self._prefix = S3Uri.parse(uri).as_prefix
         self._aws = aws or Aws()
         self._writer = uuid.uuid4().hex
+        self._sealer = Sealer()
         self._seq: int | None = None
         """The number of events, as far as this object has seen."""
 
     def read(self, from_seq: int = 0) -> Iterator[Event]:
-        end: int | None = None
-        for first, body in self._bodies(self._batches(from_seq)):
-            expected = from_seq if end is None else end
-            if first > expected:
-                raise _gap(self.uri, expected, first)
+        at, found = from_seq, False
+        for part, body in self._bodies(self._parts(from_seq)):
+            if part.first > at:
+                raise _gap(self.uri, at, part.first)
             lines = body.splitlines()
-            yield from map(from_line, lines[max(0, from_seq - first) :])
-            end = first + len(lines)
-        if end is not None or from_seq == 0:
-            self._seq = end or 0
+            end = part.first + len(lines)
+            if from_seq == 0:  # who is about to write reads all; who follows keeps nothing
+                self._sealer.add(part.level, part.first, end, body)
+            yield from map(from_line, lines[at - part.first :])
+            at, found = max(at, end), True
+        if found or from_seq == 0:
+            self._seq = at
 
     def append(self, expected_seq: int, events: Sequence[Event]) -> None:
         if not events:
@@ -62,9 +72,11 @@ class S3Journal:
         if expected_seq != self._seq:
             raise conflict(f"{self._seq} events, not {expected_seq}")
         body = "".join(to_line(event) + "\n" for event in events).encode()
-        if not self._owns(_name(expected_seq), body):
+        if not self._owns(Part(0, expected_seq).name, body):
             raise conflict(f"other events from number {expected_seq} on")
         self._seq += len(events)
+        self._sealer.add(0, expected_seq, self._seq, body)
+        self._seal()
 
     def close(self) -> None:
         pass
@@ -82,26 +94,37 @@ class S3Journal:
                 return True
         return False
 
-    def _batches(self, from_seq: int) -> Iterator[int]:
-        """Numbers of the first events of all batches that have events from ``from_seq`` on."""
-        if from_seq == self._seq:  # known to be where a batch ends
-            yield from map(_first, self._names(_name(from_seq - 1) if from_seq else ""))
+    def _seal(self) -> None:
+        """The batch is safe by now: what goes wrong here costs a later reader some requests."""
+        for _ in range(min(SEALS_PER_APPEND, len(self._sealer.due))):
+            part, body = self._sealer.due.popleft()
+            try:
+                self._create(part.name, body)
+            except AlreadyExistsError:
+                pass
+            except CloudtuneError as error:
+                logger.debug("no %s: %s", part.name, error)
+
+    def _parts(self, from_seq: int) -> Iterator[Part]:
+        """Parts that together have all events from ``from_seq`` on, and little else."""
+        if from_seq == self._seq:  # known to be where a batch ends; what is new is rarely in a segment
+            yield from self._listed(0, from_seq)
             return
-        last: int | None = None
-        for first in map(_first, self._names()):
-            if last is not None and first > from_seq:
+        last: Part | None = None
+        for part in cover(self._listed):
+            if last is not None and part.first > from_seq:
                 yield last
-            last = first
+            last = part
         if last is not None:
             yield last
 
-    def _bodies(self, batches: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    def _bodies(self, parts: Iterable[Part]) -> Iterator[tuple[Part, bytes]]:
         """In order; some are on their way while one is being read, and never all are held."""
         with ThreadPoolExecutor(PARALLEL_READS, thread_name_prefix="journal") as pool:
-            ahead: deque[tuple[int, Future[bytes]]] = deque()
+            ahead: deque[tuple[Part, Future[bytes]]] = deque()
             try:
-                for first in batches:
-                    ahead.append((first, pool.submit(self._get, _name(first))))
+                for part in parts:
+                    ahead.append((part, pool.submit(self._get, part.name)))
                     if len(ahead) >= READ_AHEAD:
                         oldest, body = ahead.popleft()
                         yield oldest, body.result()
@@ -112,17 +135,21 @@ class S3Journal:
                 pool.shutdown(cancel_futures=True)
 
     def _length(self) -> int:
-        newest = deque(self._names(), maxlen=1)
-        return _first(newest[0]) + len(self._get(newest[0]).splitlines()) if newest else 0
+        newest = deque(cover(self._listed), maxlen=1)
+        if not newest:
+            return 0
+        return newest[0].end or newest[0].first + len(self._get(newest[0].name).splitlines())
 
     # -- S3 ----------------------------------------------------------------------------------------------------------
 
-    def _names(self, after: str = "") -> Iterator[str]:
-        """Objects below the prefix, in alphabetical order, from the first after ``after`` on."""
-        where = {"Bucket": self._prefix.bucket, "Prefix": self._prefix.key, "StartAfter": self._prefix.key + after}
+    def _listed(self, level: int, start: int) -> Iterator[Part]:
+        """Parts of one level that begin at number ``start`` or later, in order."""
+        below = self._prefix.key + LEVELS[level]
+        after = f"{below}{start - 1:012d}~" if start else below
+        where = {"Bucket": self._prefix.bucket, "Prefix": below, "StartAfter": after, "Delimiter": "/"}
         for page in self._aws.pages("s3", "ListObjectsV2", **where):
             for entry in page.get("Contents", ()):
-                yield entry["Key"].removeprefix(self._prefix.key)
+                yield parsed(entry["Key"].removeprefix(self._prefix.key))
 
     def _get(self, name: str) -> bytes:
         return self._get_with_writer(name)[0]
@@ -143,17 +170,6 @@ class S3Journal:
             IfNoneMatch="*",
             Metadata={_WRITER: self._writer},
         )
-
-
-def _name(first: int) -> str:
-    return f"{first:012d}{_SUFFIX}"
-
-
-def _first(name: str) -> int:
-    digits = name.removesuffix(_SUFFIX)
-    if not digits.isdigit() or digits == name:
-        raise JournalCorruptError(f"{name!r} is no part of a journal", "move foreign objects out of its prefix")
-    return int(digits)
 
 
 def _gap(uri: str, seq: int, first: int) -> JournalCorruptError:

@@ -135,7 +135,7 @@ def test_reading_costs_one_get_per_batch_and_following_only_what_is_new(sandbox:
     sandbox.reset_call_counts()
     reader = S3Journal(uri)
     assert list(reader.read()) == marks(0, batches * size)
-    assert sandbox.call_counts() == {"s3.GetObject": batches, "s3.ListObjectsV2": 1}
+    assert sandbox.call_counts() == {"s3.GetObject": batches, "s3.ListObjectsV2": 3}
     writer.append(batches * size, marks(0, 1))
     sandbox.reset_call_counts()
     assert len(list(reader.read(batches * size))) == 1
