@@ -12,20 +12,19 @@ from cloudtune.backends.base import TrialBackend
 from cloudtune.callbacks.base import CallbackList
 from cloudtune.clock import Clock
 from cloudtune.engine.engine import Engine
-from cloudtune.engine.intents import DeleteCheckpoint, Intent, LaunchAttempt, StopAttempt
-from cloudtune.engine.state import AttemptState
+from cloudtune.engine.intents import DeleteCheckpoint
 from cloudtune.engine.status import StatusKeeper, TuningStatus
-from cloudtune.errors import CapacityError, CloudtuneError, TransientError
+from cloudtune.errors import CloudtuneError, TransientError
 from cloudtune.journal import events as ev
 from cloudtune.journal.store import JournalStore
 from cloudtune.schedulers.base import Action, Decision, Reason
+from cloudtune.session_actions import Actions, release
 from cloudtune.session_checks import missing_metric, too_many_failures
-from cloudtune.trial import AttemptId, Launch, Metrics, Status, Trial
+from cloudtune.session_notices import Notices
+from cloudtune.session_retries import LONGEST_PAUSE
+from cloudtune.trial import Metrics, Status, Trial
 
 logger = logging.getLogger("cloudtune.tuner")
-
-LONGEST_PAUSE = 300.0
-"""Seconds between two tries of a launch that has no room."""
 
 WIND_DOWN_LIMIT = 900.0
 """Seconds to wait at the end for trials that were asked to stop."""
@@ -71,7 +70,8 @@ class Session:
         self._seq = 0
         self._elapsed = 0.0
         self._failure: CloudtuneError | None = None
-        self._retry = _Retries(options.first_pause)
+        self._actions = Actions(self.ledger, backend, clock, options.first_pause)
+        self._notices = Notices(self.ledger)
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -84,6 +84,7 @@ class Session:
         if last is None:
             return False
         self._elapsed = self.ledger.wallclock_time(last.at)
+        self._notices.skip()
         return True
 
     def take_over(self, started: ev.ExperimentStarted) -> None:
@@ -108,22 +109,9 @@ class Session:
             reopened = ev.ExperimentReopened(now)
             self.ledger.apply(reopened)
             self._record([reopened])
-        self._find_launched([attempt for attempt in self.ledger.open.values() if not attempt.launched])
+        unknown = [attempt for attempt in self.ledger.open.values() if not attempt.launched]
+        self._record(self._actions.find_launched(unknown))
         self._backend.adopt([attempt.attempt for attempt in self.ledger.open.values() if attempt.launched])
-
-    def _find_launched(self, attempts: Sequence[AttemptState]) -> None:
-        """Record what was launched, but whose outcome never reached the journal."""
-        if not attempts:
-            return
-        found = self._backend.launched([attempt.attempt for attempt in attempts])
-        outcomes = [self._launched(attempt, launch) for attempt, launch in found.items()]
-        for outcome in outcomes:
-            self.ledger.apply(outcome)
-        self._record(outcomes)
-
-    def _launched(self, attempt: AttemptId, launch: Launch) -> ev.Launched:
-        now = self._clock.now()
-        return ev.Launched(now, attempt.trial_id, attempt.number, launch.name, launch.dollars_per_hour)
 
     def iterate(self) -> None:
         """One iteration of the tuning loop."""
@@ -202,6 +190,11 @@ class Session:
                 return
             self._clock.sleep(self._options.first_pause)
 
+    def release(self) -> None:
+        """Nothing runs any more: let go of what would still cost money. Nothing as long as something may run."""
+        if self.ledger.finished:
+            release(self._backend, self._clock, self._options.first_pause)
+
     def _deletions(self) -> list[int]:
         return [intent.trial_id for intent in self.ledger.intents.values() if isinstance(intent, DeleteCheckpoint)]
 
@@ -248,6 +241,8 @@ class Session:
             news.append(event)
             before.append(self._trial_status(event))
         self._record(news)
+        self._notices.speak(news)
+        self._notices.check_thresholds(self.stop_criterion, self.view())
         self._tell(news, before)
 
     def _trial_status(self, event: ev.Event) -> Status:
@@ -289,77 +284,16 @@ class Session:
         self._record(planned)
 
     def _act(self) -> None:
-        outcomes: list[ev.Event] = []
-        for intent in list(self.ledger.intents.values()):
-            if self._retry.is_due(intent, self._clock.now()):
-                outcomes.extend(self._attempted(intent))
+        outcomes = self._actions.round()
         self._record(outcomes)
         for outcome in outcomes:
             if isinstance(outcome, ev.Launched):
                 hook = "on_start_trial" if outcome.attempt == 0 else "on_resume_trial"
                 self.callbacks.call(hook, self._trial(outcome.trial_id))
 
-    def _attempted(self, intent: Intent) -> Iterable[ev.Event]:
-        """Do it; the outcome, applied. Nothing if it has to be tried again."""
-        try:
-            outcome = self._do(intent)
-        except (TransientError, CapacityError) as error:
-            self._retry.postpone(intent, self._clock.now())
-            outcome = self._held(intent, error.message)
-        except CloudtuneError as error:
-            outcome = self._refused(intent, error)
-        else:
-            self._retry.forget(intent)
-        for event in outcome:
-            self.ledger.apply(event)
-        return outcome
-
-    def _do(self, intent: Intent) -> list[ev.Event]:
-        if isinstance(intent, LaunchAttempt):
-            attempt = intent.attempt
-            copied: list[ev.Event] = []
-            if intent.checkpoint_trial_id is not None:
-                self._backend.copy_checkpoint(intent.checkpoint_trial_id, attempt.id.trial_id)
-                copied.append(ev.CheckpointCopied(self._clock.now(), intent.checkpoint_trial_id, attempt.id.trial_id))
-            return [*copied, self._launched(attempt.id, self._backend.start(attempt))]
-        if isinstance(intent, StopAttempt):
-            self._find_lost_launch(intent.attempt)
-            self._backend.stop(intent.attempt)
-            return [ev.StopIssued(self._clock.now(), intent.attempt.trial_id, intent.attempt.number)]
-        self._backend.delete_checkpoint(intent.trial_id)
-        return [ev.CheckpointDeleted(self._clock.now(), intent.trial_id)]
-
-    def _find_lost_launch(self, id: AttemptId) -> None:
-        """An attempt may run although its launch was answered by an error: then it is followed to its end."""
-        attempt = self.ledger.attempt(id)
-        if attempt is not None and not attempt.launched:
-            self._find_launched([attempt])
-            if attempt.name is not None:
-                self._backend.adopt([attempt.attempt])
-
-    def _held(self, intent: Intent, why: str) -> list[ev.Event]:
-        if not isinstance(intent, LaunchAttempt):
-            logger.warning("trying again later: %s: %s", intent, why)
-            return []
-        attempt = self.ledger.attempt(intent.attempt.id)
-        if attempt is None or attempt.held == why:
-            return []
-        logger.info("trial %s waits: %s", intent.attempt.id, why)
-        return [ev.LaunchHeld(self._clock.now(), attempt.id.trial_id, attempt.id.number, why)]
-
-    def _refused(self, intent: Intent, error: CloudtuneError) -> list[ev.Event]:
-        now = self._clock.now()
-        if isinstance(intent, LaunchAttempt):
-            logger.error("trial %s can't be launched: %s", intent.attempt.id, error)
-            return [ev.LaunchFailed(now, intent.attempt.id.trial_id, intent.attempt.id.number, str(error))]
-        if isinstance(intent, DeleteCheckpoint):
-            logger.error("checkpoint of trial %d stays: %s", intent.trial_id, error)
-            return [ev.CheckpointDeleted(now, intent.trial_id, str(error))]
-        logger.error("attempt %s can't be stopped and may go on costing money: %s", intent.attempt, error)
-        self._retry.postpone(intent, now)
-        return []
-
     def _sleep(self) -> None:
+        if self._actions.more_is_due:
+            return
         self._clock.sleep(self._options.sleep_time)
         self.callbacks.call("on_tuning_sleep", self._options.sleep_time)
 
@@ -377,32 +311,6 @@ class Session:
                 self._clock.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
         self._seq += len(events)
-
-
-class _Retries:
-    """When an intent that had to wait is due again: pauses double, up to a limit."""
-
-    def __init__(self, first_pause: float) -> None:
-        self._first = first_pause
-        self._due: dict[AttemptId | int, tuple[float, float]] = {}
-
-    def is_due(self, intent: Intent, now: float) -> bool:
-        due, _ = self._due.get(_key(intent), (0.0, 0.0))
-        return now >= due
-
-    def postpone(self, intent: Intent, now: float) -> None:
-        _, pause = self._due.get(_key(intent), (0.0, 0.0))
-        pause = min(LONGEST_PAUSE, 2 * pause) if pause else self._first
-        self._due[_key(intent)] = (now + pause, pause)
-
-    def forget(self, intent: Intent) -> None:
-        self._due.pop(_key(intent), None)
-
-
-def _key(intent: Intent) -> AttemptId | int:
-    if isinstance(intent, LaunchAttempt):
-        return intent.attempt.id
-    return intent.attempt if isinstance(intent, StopAttempt) else intent.trial_id
 
 
 def _decision(made: ev.DecisionMade | None) -> Decision:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cloudtune.engine.ledger import Ledger
+from cloudtune.engine.state import ResultRow
 from cloudtune.trial import Config, Metrics, Mode, Status
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ _FINISHED = (Status.completed, Status.stopped, Status.stopping, Status.failed)
 
 @dataclass
 class MetricsStatistics:
-    """Running minimum, maximum, sum and count per metric; numbers only, NaN left out."""
+    """Running minimum, maximum, sum and count per metric; finite numbers only."""
 
     count: int = 0
-    """Reports seen, numeric or not."""
+    """Reports seen, numeric or not; repetitions left out."""
     min_metrics: dict[str, float] = field(default_factory=dict)
     max_metrics: dict[str, float] = field(default_factory=dict)
     sum_metrics: dict[str, float] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class MetricsStatistics:
     def add(self, metrics: Metrics) -> None:
         self.count += 1
         for name, value in metrics.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
                 continue
             self.min_metrics[name] = min(value, self.min_metrics.get(name, math.inf))
             self.max_metrics[name] = max(value, self.max_metrics.get(name, -math.inf))
@@ -56,29 +56,20 @@ class TrialView:
 class TuningStatus:
     """A view of the ledger at one moment.
 
-    Times are seconds, costs dollars. Cheap to make: what grows with the number of trials is computed on demand,
-    except the statistics of reports, which are carried from one view to the next by ``StatusKeeper``.
+    Times are seconds, costs dollars. Cheap to make: what grows with the number of trials is computed on demand, and
+    what is known of reports is carried from one view to the next by a ``StatusKeeper``.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        now: float,
-        overall: MetricsStatistics | None = None,
-        per_trial: Mapping[int, int] | None = None,
-    ) -> None:
+    def __init__(self, ledger: Ledger, now: float, keeper: StatusKeeper | None = None) -> None:
         self._ledger = ledger
         self._now = now
-        if overall is None or per_trial is None:
-            keeper = StatusKeeper(ledger)
-            keeper.update()
-            overall, per_trial = keeper.overall, keeper.reports
-        self.overall_metric_statistics = overall
-        self._reports = per_trial
+        self._keeper = keeper or StatusKeeper(ledger)
+        self._keeper.update()
 
-    @cached_property
-    def _counts(self) -> Counter[Status]:
-        return Counter(trial.status for trial in self._ledger.trials)
+    @property
+    def overall_metric_statistics(self) -> MetricsStatistics:
+        """Over all reports of all trials."""
+        return self._keeper.overall
 
     @property
     def metric_names(self) -> Sequence[str]:
@@ -90,28 +81,28 @@ class TuningStatus:
 
     @property
     def num_trials_completed(self) -> int:
-        return self._counts[Status.completed]
+        return self._ledger.counts[Status.completed]
 
     @property
     def num_trials_failed(self) -> int:
-        return self._counts[Status.failed]
+        return self._ledger.counts[Status.failed]
 
     @property
     def num_trials_finished(self) -> int:
         """Completed, failed, stopped or stopping."""
-        return sum(self._counts[status] for status in _FINISHED)
+        return sum(self._ledger.counts[status] for status in _FINISHED)
 
     @property
     def num_trials_running(self) -> int:
-        return self._counts[Status.in_progress]
+        return self._ledger.counts[Status.in_progress]
 
     @property
     def num_trials_paused(self) -> int:
-        return self._counts[Status.paused]
+        return self._ledger.counts[Status.paused]
 
     @property
     def num_evaluations(self) -> int:
-        """Reports received."""
+        """Reports received; work that was done once more not counted."""
         return self.overall_metric_statistics.count
 
     @property
@@ -122,12 +113,30 @@ class TuningStatus:
     @property
     def user_time(self) -> float:
         """Seconds that workers have spent on trials, in total."""
-        return sum(attempt.seconds(self._now) for trial in self._ledger.trials for attempt in trial.attempts)
+        return self._ledger.worked + sum(attempt.seconds(self._now) for attempt in self._ledger.open.values())
 
     @property
     def cost(self) -> float:
         """Dollars that trials have cost so far, as far as prices are known."""
-        return sum(trial.cost(self._now) for trial in self._ledger.trials)
+        trials = self._ledger.trials
+        return self._ledger.spent + sum(
+            attempt.cost(self._now, trials[attempt.id.trial_id].reported_dollars)
+            for attempt in self._ledger.open.values()
+        )
+
+    @property
+    def num_interruptions(self) -> int:
+        """How often the cloud took a machine away from an attempt that then went on by itself."""
+        return self._ledger.interruptions
+
+    @property
+    def num_started_over(self) -> int:
+        """How often an attempt began from nothing although its trial had come further: work that is paid twice."""
+        return len(self._ledger.started_over)
+
+    def waiting(self) -> Counter[str]:
+        """Reasons why trials wait for their launch, with the number of trials."""
+        return Counter(attempt.held for attempt in self._ledger.open.values() if attempt.held and not attempt.launched)
 
     def trials(self) -> list[TrialView]:
         """All trials in the order of their numbers."""
@@ -137,7 +146,7 @@ class TuningStatus:
                 status=state.status,
                 config=state.trial.config,
                 attempts=len(state.attempts),
-                reports=self._reports.get(state.trial.trial_id, 0),
+                reports=self._keeper.reports[state.trial.trial_id],
                 last_result=state.last_result,
                 seconds=sum(attempt.seconds(self._now) for attempt in state.attempts),
                 dollars=state.cost(self._now),
@@ -147,7 +156,12 @@ class TuningStatus:
         ]
 
     def best(self, metric: str | None = None, mode: Mode | None = None) -> tuple[int, Metrics] | None:
-        """(trial, report) with the best value of ``metric`` (default: the objective), late reports included."""
+        """(trial, report) with the best value of ``metric`` (default: the objective), late reports included.
+
+        Values that are no finite numbers are never the best.
+        """
+        if metric in (None, self._ledger.objective) and mode is None:
+            return self._keeper.best
         return best_report(self._ledger, metric, mode)
 
     def get_dataframe(self) -> pd.DataFrame:
@@ -170,44 +184,64 @@ class TuningStatus:
         )
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{count} {status.value}" for status, count in sorted(self._counts.items()))
+        counts = ", ".join(f"{count} {status.value}" for status, count in sorted(self._ledger.counts.items()) if count)
+        lost = f", {self.num_started_over} starts from scratch" if self.num_started_over else ""
         return (
-            f"{self.num_trials_started} trials ({counts or 'none yet'}), {self.num_evaluations} reports, "
+            f"{self.num_trials_started} trials ({counts or 'none yet'}), {self.num_evaluations} reports{lost}, "
             f"{self.wallclock_time:.0f} s, {self.cost:.2f} $"
         )
 
 
 class StatusKeeper:
-    """Carries report statistics from one view to the next, so that a view costs what is new."""
+    """Carries what views say about reports from one to the next, so that a view costs what is new."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._rows = 0
         self.overall = MetricsStatistics()
         self.reports: Counter[int] = Counter()
+        self.best: tuple[int, Metrics] | None = None
+        """(trial, report) with the best objective."""
+        self._best = _Best(ledger.objective, mode_of(ledger, ledger.objective))
 
     def update(self) -> None:
-        for row in self._ledger.rows[self._rows :]:
-            self.overall.add(row.metrics)
-            self.reports[row.trial_id] += 1
-        self._rows = len(self._ledger.rows)
+        rows = self._ledger.rows
+        for number in range(self._rows, len(rows)):
+            row = rows[number]
+            if not row.repeated:
+                self.overall.add(row.metrics)
+                self.reports[row.trial_id] += 1
+                self._best.look_at(row)
+        self._rows = len(rows)
+        self.best = self._best.found
 
     def view(self, now: float) -> TuningStatus:
-        self.update()
-        return TuningStatus(self._ledger, now, self.overall, self.reports)
+        return TuningStatus(self._ledger, now, self)
+
+
+class _Best:
+    """The best of the rows it was shown: the first of equal ones."""
+
+    def __init__(self, metric: str, mode: Mode) -> None:
+        self.found: tuple[int, Metrics] | None = None
+        self._metric = metric
+        self._sign = 1.0 if mode == "min" else -1.0
+        self._value = math.inf
+
+    def look_at(self, row: ResultRow) -> None:
+        value = row.metrics.get(self._metric)
+        if isinstance(value, (int, float)) and math.isfinite(value) and self._sign * value < self._value:
+            self.found, self._value = (row.trial_id, row.metrics), self._sign * value
 
 
 def best_report(ledger: Ledger, metric: str | None = None, mode: Mode | None = None) -> tuple[int, Metrics] | None:
-    """(trial, report) with the best value of ``metric``; None as long as nobody has reported a number for it."""
+    """(trial, report) with the best value of ``metric``; None as long as nobody has reported a finite number for it."""
     metric = metric or ledger.objective
-    sign = 1.0 if (mode or mode_of(ledger, metric)) == "min" else -1.0
-    best: tuple[int, Metrics] | None = None
-    best_value = math.inf
+    best = _Best(metric, mode or mode_of(ledger, metric))
     for row in ledger.rows:
-        value = row.metrics.get(metric)
-        if isinstance(value, (int, float)) and sign * value < best_value:
-            best, best_value = (row.trial_id, row.metrics), sign * value
-    return best
+        if not row.repeated:
+            best.look_at(row)
+    return best.found
 
 
 def mode_of(ledger: Ledger, metric: str) -> Mode:

@@ -19,7 +19,7 @@ from tests.engine.scripted import Scripted
 def status(now: float = 100.0) -> TuningStatus:
     """Four trials after 100 s: one completed, one stopped, one failed, one running; three reports; 0.3 $."""
     ledger = Ledger(Scripted())
-    for event in (
+    events: tuple[ev.Event, ...] = (
         ev.ExperimentStarted(0.0, "name", "0"),
         ev.SessionStarted(0.0, "here", 1, 0.0),
         *(ev.LaunchIntended(0.0, trial, 0, {}) for trial in range(4)),
@@ -30,7 +30,8 @@ def status(now: float = 100.0) -> TuningStatus:
         ev.StatusObserved(6.0, 0, 0, "Completed", "", 0.1),
         ev.StatusObserved(6.0, 1, 0, "Stopped", "", 0.1),
         ev.StatusObserved(6.0, 2, 0, "Failed", "broken", 0.1),
-    ):
+    )
+    for event in events:
         ledger.apply(event)
     return TuningStatus(ledger, now)
 

@@ -1,0 +1,74 @@
+"""What a session says aloud about what came in, because somebody should do something about it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from cloudtune.engine.ledger import Ledger
+from cloudtune.engine.policies import Outcome
+from cloudtune.engine.status import TuningStatus
+from cloudtune.engine.stopping import StoppingCriterion
+from cloudtune.journal import events as ev
+from cloudtune.trial import Cause
+
+logger = logging.getLogger("cloudtune.tuner")
+
+ENOUGH_EVALUATIONS = 12
+"""So many reports without a metric, and it is not going to come."""
+
+
+class Notices:
+    """Speaks about each event once; what a replay brings was spoken about before."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._started_over = 0
+        self._thresholds_checked = False
+
+    def skip(self) -> None:
+        """All that is known so far was said by an earlier session."""
+        self._started_over = len(self._ledger.started_over)
+
+    def speak(self, news: Sequence[ev.Event]) -> None:
+        for event in news:
+            if isinstance(event, ev.StatusObserved):
+                self._end(event)
+            elif isinstance(event, ev.AttemptInterrupted):
+                logger.info(
+                    "trial %d was interrupted (for the %d. time in this attempt) and goes on by itself: %s",
+                    *(event.trial_id, event.number, event.reason),
+                )
+        for attempt in self._ledger.started_over[self._started_over :]:
+            logger.warning(
+                "trial %d starts again from scratch in attempt %d although it had come to %s %g: its script loads no "
+                "checkpoint, and all it had done is paid twice. Write checkpoints to st_checkpoint_dir and load them "
+                "(cloudtune.checkpointing does both)",
+                *(attempt.trial_id, attempt.number, self._ledger.scheduler.resource_attr),
+                self._ledger.trials[attempt.trial_id].furthest,
+            )
+        self._started_over = len(self._ledger.started_over)
+
+    def _end(self, event: ev.StatusObserved) -> None:
+        if event.outcome == Outcome.RELAUNCH.value:
+            logger.warning("trial %d lost its attempt and gets another: %s", event.trial_id, event.reason)
+        elif event.cause in (Cause.OUTSIDE.value, Cause.RUNTIME_LIMIT.value):
+            logger.warning("trial %d was ended, though not by this tuner: %s", event.trial_id, event.reason)
+
+    def check_thresholds(self, criterion: Callable[[TuningStatus], bool], view: TuningStatus) -> None:
+        """Say once if a threshold of the stop criterion waits for a metric that nobody reports."""
+        if self._thresholds_checked or view.num_evaluations < ENOUGH_EVALUATIONS:
+            return
+        self._thresholds_checked = True
+        if not isinstance(criterion, StoppingCriterion):
+            return
+        wanted = {**(criterion.min_metric_value or {}), **(criterion.max_metric_value or {})}
+        known = view.overall_metric_statistics.min_metrics
+        for name in wanted:
+            if name not in known:
+                logger.warning(
+                    "the stop criterion has a threshold for %r, which none of %d reports carries as a number; they "
+                    "carry %s",
+                    *(name, view.num_evaluations),
+                    ", ".join(repr(each) for each in known if not each.startswith("st_")) or "none",
+                )
