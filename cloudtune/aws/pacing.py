@@ -27,18 +27,19 @@ class Rate:
 
 
 RATES: Mapping[str, Rate] = {
-    "CreateTrainingJob": Rate(1, burst=10),
-    "DescribeTrainingJob": Rate(2, burst=10),
-    "StopTrainingJob": Rate(2, burst=10),
-    "UpdateTrainingJob": Rate(1, burst=5),
-    "ListTrainingJobs": Rate(2, burst=3),
-    "Search": Rate(2, burst=2),
-    "FilterLogEvents": Rate(5, burst=5),
+    "CreateTrainingJob": Rate(1),
+    "DescribeTrainingJob": Rate(2),
+    "StopTrainingJob": Rate(1),
+    "UpdateTrainingJob": Rate(1),
+    "ListTrainingJobs": Rate(2),
+    "Search": Rate(2),
+    "FilterLogEvents": Rate(5),
     "DescribeLogStreams": Rate(10, burst=10),
     "ListServiceQuotas": Rate(5, burst=5),
     "SimulatePrincipalPolicy": Rate(5, burst=5),
 }
-"""Below what AWS grants an account (ListTrainingJobs: 2 per second, not adjustable). Operations not named: no limit."""
+"""What AWS grants an account or less (ListTrainingJobs: 2 per second, not adjustable), without a burst where no second
+may have more. Operations not named: no limit."""
 
 
 def rates_of_environment() -> Mapping[str, Rate]:
@@ -54,7 +55,7 @@ def rates_of_environment() -> Mapping[str, Rate]:
                 f"{RATES_VARIABLE}={text!r}: {item!r} is not <operation>=<calls per second>",
                 f"for example {RATES_VARIABLE}=CreateTrainingJob=5,DescribeTrainingJob=10",
             ) from None
-        rates[name.strip()] = Rate(per_second, max(1, int(per_second)))
+        rates[name.strip()] = Rate(per_second)
     return rates
 
 

@@ -64,10 +64,10 @@ class Address:
         import boto3
         from botocore.config import Config
 
-        from cloudtune.sandbox.unconfigured import botocore_session
+        from cloudtune.sandbox.unconfigured import client_session
 
         session = boto3.Session(
-            botocore_session=botocore_session(),
+            botocore_session=client_session(),
             aws_access_key_id=ACCESS_KEY_ID,
             aws_secret_access_key=SECRET_ACCESS_KEY,
             region_name=self.region,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import threading
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from cloudtune.sandbox.address import CONTROL_PATH
 from cloudtune.sandbox.aws_error import AwsError
+from cloudtune.sandbox.call_record import CallRecord
 from cloudtune.sandbox.calls import Call, identify
 from cloudtune.sandbox.guards import CallLocks, changes_state
 from cloudtune.sandbox.refusals import not_implemented, refusal
@@ -25,6 +24,7 @@ class Gateway:
     """A WSGI application: ``responders`` by service first, then ``behind``.
 
     ``on_change`` hears of each call that has changed what is behind. ``control`` does what the sandbox's command asks.
+    ``now`` in seconds since the epoch.
     """
 
     def __init__(
@@ -33,23 +33,15 @@ class Gateway:
         behind: Wsgi,
         on_change: Callable[[Call], None],
         control: Callable[[str], dict[str, Any]],
+        now: Callable[[], float],
     ) -> None:
         self._responders = responders
         self._behind = behind
         self._on_change = on_change
         self._control = control
         self._locks = CallLocks()
-        self._counts: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    def call_counts(self) -> Counter[str]:
-        """Calls so far by "service.Operation"."""
-        with self._lock:
-            return Counter(self._counts)
-
-    def reset_call_counts(self) -> None:
-        with self._lock:
-            self._counts.clear()
+        self.record = CallRecord(now)
+        """The calls so far."""
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         body = _read_body(environ)
@@ -60,8 +52,7 @@ class Gateway:
         if path.startswith(CONTROL_PATH) and "x-cloudtune-control" in headers:
             reply: Reply | None = json_reply(self._control(path.removeprefix(CONTROL_PATH)))
         else:
-            with self._lock:
-                self._counts[call.name] += 1
+            self.record.note(call.name)
             reply = self._reply(call)
         if reply is None:
             environ["wsgi.input"] = io.BytesIO(body)

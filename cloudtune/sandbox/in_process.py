@@ -15,7 +15,7 @@ from urllib3 import HTTPResponse
 
 from cloudtune.sandbox.address import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from cloudtune.sandbox.aws_error import ConnectionLostError
-from cloudtune.sandbox.unconfigured import botocore_session
+from cloudtune.sandbox.unconfigured import client_session
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -24,7 +24,7 @@ def in_process_session(application: Wsgi, region: str) -> boto3.Session:
     """A session whose clients are answered by ``application``. Their requests go nowhere else, whatever the user's
     environment says.
     """
-    core = botocore_session()
+    core = client_session()
     core.set_default_client_config(
         Config(
             # an address in AWS_ENDPOINT_URL would only confuse: nothing is looked up

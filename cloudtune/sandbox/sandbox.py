@@ -165,11 +165,15 @@ class Sandbox:
 
     def call_counts(self) -> Counter[str]:
         """Calls answered so far by "service.Operation", whoever made them."""
-        return self._running().gateway.call_counts()
+        return self._running().gateway.record.counts()
+
+    def peak_rate(self, operation: str, seconds: float = 1.0) -> float:
+        """The most calls of "service.Operation" in any stretch of so many seconds of the sandbox's time, per second."""
+        return self._running().gateway.record.peak_rate(operation, seconds)
 
     def reset_call_counts(self) -> None:
         """Count from zero again."""
-        self._running().gateway.reset_call_counts()
+        self._running().gateway.record.clear()
 
     def reset(self) -> None:
         """End all jobs and forget everything."""

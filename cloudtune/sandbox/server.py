@@ -118,7 +118,7 @@ class Server:
         self.archive.clear()
         self.world.clear()
         self.world.prepare(self.address.bucket, ROLE_NAME)
-        self.gateway.reset_call_counts()
+        self.gateway.record.clear()
 
     def jobs_by_status(self) -> Counter[str]:
         self.executor.catch_up()
@@ -166,6 +166,7 @@ class Server:
             behind=self.world.application,
             on_change=self.archive.save_call,
             control=self._control,
+            now=self.clock.now,
         )
 
     def _container(self, job: Job, directory: Path, write_line: Callable[[str], None]) -> Container:

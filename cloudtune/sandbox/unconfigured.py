@@ -21,12 +21,18 @@ _VARIABLES = {
 
 
 def botocore_session() -> botocore.session.Session:
-    session = botocore.session.Session(session_vars=_VARIABLES)
+    return botocore.session.Session(session_vars=_VARIABLES)
+
+
+def client_session() -> botocore.session.Session:
+    """One to make clients with. The services' models are read once per process: that takes longer than most of what a
+    sandbox does. Clients change them, so nobody else should look at these.
+    """
+    session = botocore_session()
     session.register_component("data_loader", _loader())
     return session
 
 
 @functools.cache
 def _loader() -> botocore.loaders.Loader:
-    """The services' models are read once per process: that takes longer than most of what a sandbox does."""
     return botocore.loaders.create_loader()

@@ -38,8 +38,8 @@ def test_a_rest_refills_the_bucket_but_never_beyond_the_burst() -> None:
 def test_the_account_s_own_rates_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RATES_VARIABLE, "CreateTrainingJob=5, DescribeTrainingJob=0.5")
     rates = rates_of_environment()
-    assert rates["CreateTrainingJob"] == Rate(5, 5)
-    assert rates["DescribeTrainingJob"] == Rate(0.5, 1)
+    assert rates["CreateTrainingJob"] == Rate(5)
+    assert rates["DescribeTrainingJob"] == Rate(0.5)
     assert rates["ListTrainingJobs"] == RATES["ListTrainingJobs"]
 
 

@@ -478,6 +478,17 @@ def test_synthetic_jobs_can_have_a_port_and_the_machines_time() -> None:
         assert path_of(sandbox.client("sagemaker").describe_training_job(TrainingJobName="job"))[-1] == COMPLETED
 
 
+def test_the_sandbox_knows_how_fast_it_was_called() -> None:
+    with sandbox_of(hourly) as here:
+        here.sandbox.reset_call_counts()
+        for pause in (0.0, 0.1, 0.4, 0.5, 0.5, 9.0):
+            here.clock.sleep(pause)
+            here.sagemaker.list_training_jobs()
+        assert here.sandbox.peak_rate("sagemaker.ListTrainingJobs") == 3.0
+        assert here.sandbox.peak_rate("sagemaker.ListTrainingJobs", seconds=10.0) == 0.5
+        assert here.sandbox.peak_rate("sagemaker.Search") == 0.0
+
+
 def test_a_reset_forgets_its_jobs() -> None:
     with sandbox_of(hourly) as here:
         here.create()
