@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dill
 
@@ -17,8 +17,9 @@ from cloudtune.callbacks.store_results import StoreResultsCallback
 from cloudtune.clock import Clock, SystemClock
 from cloudtune.engine.engine import Engine, EngineOptions
 from cloudtune.engine.ledger import Ledger
+from cloudtune.engine.policies import Policies, WithoutMetric
 from cloudtune.engine.status import TuningStatus, best_report
-from cloudtune.errors import MetricError, TransientError
+from cloudtune.errors import JournalConflictError, MetricError, OptionError, TransientError
 from cloudtune.interrupts import asked_to_stop
 from cloudtune.journal.events import ExperimentStarted
 from cloudtune.names import check_tuner_name, default_base, suffixed
@@ -42,11 +43,14 @@ class Tuner:
     """Runs an experiment: starts trials on the backend as the scheduler suggests, until the criterion is met.
 
     ``stop_criterion``: ``StoppingCriterion``, or any callable of a ``TuningStatus`` that can be serialized.
-    ``n_workers``: so many trials run at the same time.
+    ``n_workers``: so many trials run at the same time; "auto": as many as the account has room for (quotas).
     ``sleep_time``: seconds between two looks at the backend.
     ``results_update_interval``: seconds between two writings of ``results.csv.zip``.
     ``print_update_interval``: seconds between two progress reports.
     ``max_failures``: so many trials may fail; one more ends the experiment with ``ExperimentFailedError``.
+    ``max_retries_per_trial``: so often is a trial launched again after its script failed, before it counts as failed.
+    What the cloud loses (no capacity, a failure of its own) is launched again in any case, and counts for nothing.
+    ``trial_without_metric``: "failed" or "completed", what a trial counts as that ends without its objective.
     ``tuner_name``: letters, digits and inner dashes; default: the training script's name. Unless
     ``suffix_tuner_name`` is False, the moment is appended (the name is cut to 40 characters with it).
     Under a name that exists, ``run`` continues that experiment.
@@ -68,7 +72,7 @@ class Tuner:
         trial_backend: TrialBackend,
         scheduler: TrialScheduler,
         stop_criterion: Callable[[TuningStatus], bool],
-        n_workers: int,
+        n_workers: int | Literal["auto"],
         sleep_time: float = DEFAULT_SLEEP_TIME,
         results_update_interval: float = 10.0,
         print_update_interval: float = 30.0,
@@ -84,6 +88,8 @@ class Tuner:
         trial_backend_path: str | Path | None = None,
         clock: Clock | None = None,
         storage: ExperimentStorage | None = None,
+        max_retries_per_trial: int = 0,
+        trial_without_metric: WithoutMetric = "failed",
     ) -> None:
         check_parts(trial_backend, scheduler, stop_criterion)
         check_numbers(n_workers, max_failures, sleep_time, results_update_interval, print_update_interval)
@@ -93,6 +99,7 @@ class Tuner:
         self.n_workers = n_workers
         self.sleep_time = sleep_time
         self.max_failures = max_failures
+        self.policies = Policies(max_retries_per_trial, trial_without_metric)
         self.asynchronous_scheduling = asynchronous_scheduling
         self.wait_trial_completion_when_stopping = wait_trial_completion_when_stopping
         self.metadata = checked_metadata(metadata)
@@ -139,7 +146,13 @@ class Tuner:
                     session.iterate()
                 callbacks.call("on_tuning_end")
                 session.wind_down()
+                session.release()
                 session.let_go()
+        except JournalConflictError:
+            # the other one's results are not ours to write
+            callbacks.callbacks = [each for each in self.callbacks if not isinstance(each, StoreResultsCallback)]
+            logger.error("another tuner goes on with %s, and with its trials; this one has ended", self.name)
+            raise
         except Exception:
             logger.error(
                 "the tuner failed. Its trials go on: `cloudtune stop %s` ends them, `resume` goes on", self.name
@@ -164,6 +177,7 @@ class Tuner:
         session.stop_requested = why
         session.finish()
         session.wind_down()
+        session.release()
         session.close()
         self.trial_backend.close()
 
@@ -195,13 +209,16 @@ class Tuner:
         """The session, as the experiment's one writer. What the backend finds wrong leaves no file behind."""
         payload = self._serialized() if self.save_tuner and self._session is None else None
         self.open_backend()
-        session = self._session or self._new_session(payload)
-        metadata = self._all_metadata()
-        session.stop_criterion = self.stop_criterion
+        session: Session | None = None
         try:
+            options = self._engine_options()
+            session = self._session or self._new_session(payload, options)
+            session.engine.options, session.stop_criterion = options, self.stop_criterion
+            metadata = self._all_metadata(options.n_workers)
             session.take_over(ExperimentStarted(self.clock.now(), self.name, __version__, metadata))
         except BaseException:
-            session.close()
+            if session is not None:
+                session.close()
             self.trial_backend.close()
             raise
         self._session = session
@@ -211,19 +228,40 @@ class Tuner:
             self._keep(METADATA_FILE, json.dumps(metadata, indent=2, default=str).encode())
         return session
 
-    def _new_session(self, payload: bytes | None) -> Session:
-        self.tuner_path.mkdir(parents=True, exist_ok=True)
-        engine = Engine(
-            self.scheduler,
-            EngineOptions(
-                n_workers=self.n_workers,
-                asynchronous_scheduling=self.asynchronous_scheduling,
-                wait_trial_completion_when_stopping=self.wait_trial_completion_when_stopping,
-                start_jobs_without_delay=self.start_jobs_without_delay,
-                delete_checkpoints=bool(getattr(self.trial_backend, "delete_checkpoints", False)),
-                can_stop=self.trial_backend.capabilities.can_stop,
-            ),
+    def _engine_options(self) -> EngineOptions:
+        """Of this run: all of them may change when an experiment is continued."""
+        capabilities = self.trial_backend.capabilities
+        return EngineOptions(
+            n_workers=self._workers(),
+            asynchronous_scheduling=self.asynchronous_scheduling,
+            wait_trial_completion_when_stopping=self.wait_trial_completion_when_stopping,
+            start_jobs_without_delay=self.start_jobs_without_delay,
+            delete_checkpoints=bool(getattr(self.trial_backend, "delete_checkpoints", False)),
+            can_stop=capabilities.can_stop,
+            reports_lag=capabilities.reports_lag,
+            policies=self.policies,
         )
+
+    def _workers(self) -> int:
+        if self.n_workers != "auto":
+            return self.n_workers
+        workers = self.trial_backend.workers_available()
+        if workers is None:
+            raise OptionError(
+                f"n_workers='auto', but {type(self.trial_backend).__name__} does not know how many it has room for",
+                "give a number",
+            )
+        if workers < 1:
+            raise OptionError(
+                "n_workers='auto', and the account has no room for any trial now",
+                "ask for a larger quota, or give a number: trials then wait until there is room",
+            )
+        logger.info("n_workers='auto': room for %d trials at the same time", workers)
+        return workers
+
+    def _new_session(self, payload: bytes | None, options: EngineOptions) -> Session:
+        self.tuner_path.mkdir(parents=True, exist_ok=True)
+        engine = Engine(self.scheduler, options)
         session = Session(
             engine,
             self.storage.journal(self.tuner_path),
@@ -246,10 +284,10 @@ class Tuner:
             metric_names=tuple(self.scheduler.metric_names()),
             resource_attr=self.scheduler.resource_attr,
             max_resource_attr=self.scheduler.max_resource_attr,
-            n_workers=self.n_workers,
+            n_workers=0 if self.n_workers == "auto" else self.n_workers,
         )
 
-    def _all_metadata(self) -> dict[str, Any]:
+    def _all_metadata(self, n_workers: int) -> dict[str, Any]:
         script = self.trial_backend.entry_point
         return {
             **self.metadata,
@@ -259,7 +297,7 @@ class Tuner:
             "entrypoint": script.stem if script else None,
             "entrypoint_path": str(script) if script else None,
             "backend": type(self.trial_backend).__name__,
-            "n_workers": self.n_workers,
+            "n_workers": n_workers,
             "config_space": config_space_to_json_dict(self.scheduler.config_space),
             "resource_attr": self.scheduler.resource_attr,
             "cloudtune_version": __version__,

@@ -37,8 +37,10 @@ def check_numbers(
     n_workers: object, max_failures: object, sleep_time: object, results_interval: object, print_interval: object
 ) -> None:
     """Raises ``OptionError`` for what is no number, or too small."""
-    if isinstance(n_workers, bool) or not isinstance(n_workers, int) or n_workers < 1:
-        raise OptionError(f"n_workers={n_workers!r} is not a positive number", "give the number of parallel trials")
+    if n_workers != "auto" and (isinstance(n_workers, bool) or not isinstance(n_workers, int) or n_workers < 1):
+        raise OptionError(
+            f"n_workers={n_workers!r} is not a positive number", 'give the number of parallel trials, or "auto"'
+        )
     if isinstance(max_failures, bool) or not isinstance(max_failures, int) or max_failures < 0:
         raise OptionError(
             f"max_failures={max_failures!r} is not a number of at least 0", "0 ends the experiment at the first failure"

@@ -18,7 +18,7 @@ from cloudtune.trial import AttemptId, AttemptStatus, Observation, Report, Statu
 LONGEST_HOLD = 240.0
 """Seconds: no report waits longer, whatever the lag."""
 
-LITTLE_LAG = 15.0
+LITTLE_LAG = 30.0
 """Seconds: up to this twice the largest measured lag is awaited; once there was more, ``LONGEST_HOLD``."""
 
 FIRST_ATTEMPTS = 4
@@ -66,11 +66,15 @@ class Arrivals:
     """Hands on observations in their own order, those of an attempt as the backend gave them.
 
     ``is_undecided`` tells of an attempt whether its reports may still lead to decisions: only those are waited for.
+    ``is_known`` tells of a report whether it comes once more: it says nothing about lag.
     Nothing here is journaled: what waits when the process dies is seen again by the next.
     """
 
-    def __init__(self, is_undecided: Callable[[AttemptId], bool], reports_lag: bool) -> None:
+    def __init__(
+        self, is_undecided: Callable[[AttemptId], bool], is_known: Callable[[Report], bool], reports_lag: bool
+    ) -> None:
         self._is_undecided = is_undecided
+        self._is_known = is_known
         self._reports_lag = reports_lag
         self._gauge = LagGauge()
         self._waiting: dict[AttemptId, deque[tuple[float, Observation]]] = {}
@@ -86,7 +90,7 @@ class Arrivals:
         """What is to be processed now. ``hold``: False lets everything go that waits."""
         hold = hold and self._reports_lag
         if self._reports_lag:
-            self._gauge.look((each for each in seen if isinstance(each, Report)), now)
+            self._gauge.look([each for each in seen if isinstance(each, Report) and not self._is_known(each)], now)
         due: list[Observation] = []
         for observation in seen:
             self._note(observation)

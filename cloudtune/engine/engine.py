@@ -40,7 +40,8 @@ class Engine:
         self.options = options
         self.ledger = Ledger(scheduler, options.delete_checkpoints, options.can_stop)
         # without a resource nothing is compared while trials run
-        self._arrivals = Arrivals(self._is_undecided, options.reports_lag and scheduler.resource_attr is not None)
+        compared = scheduler.resource_attr is not None
+        self._arrivals = Arrivals(self._is_undecided, self._is_known, options.reports_lag and compared)
 
     # -- what follows from observations ------------------------------------------------------------------------
 
@@ -116,6 +117,10 @@ class Engine:
             seen.cause.value,
             outcome.value,
         )
+
+    def _is_known(self, report: Report) -> bool:
+        attempt = self.ledger.attempt(report.attempt)
+        return attempt is not None and report.key in attempt.report_keys
 
     def _is_undecided(self, id: AttemptId) -> bool:
         attempt = self.ledger.attempt(id)

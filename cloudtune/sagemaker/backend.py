@@ -105,7 +105,7 @@ class SageMakerBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities()
+        return Capabilities(reports_lag=True)
 
     @property
     def entry_point(self) -> Path | None:
