@@ -147,8 +147,8 @@ class CheckpointSync:
         self._copied[name] = look if _look_at(path) == look else _UNKNOWN
 
     def _in_order(self, looks: dict[str, _Look]) -> list[tuple[str, _Look]]:
-        """Oldest first: a file that points to others was written after them."""
-        return sorted(looks.items(), key=lambda item: (item[1].modified, item[0]))
+        """By name. The service promises no order: what points to other files may well come before them."""
+        return sorted(looks.items())
 
     def _look(self) -> dict[str, _Look]:
         found = {}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from cloudtune.checkpointing import latest_checkpoint, save_checkpoint
 from cloudtune.sandbox.container import ContainerError
 from cloudtune.sandbox.container.checkpoints import CheckpointSync
 from cloudtune.sandbox.container.s3 import Location, Store
@@ -107,16 +110,81 @@ def test_the_end_does_not_wait_for_rest(sync: CheckpointSync, directory: Path, b
     assert bucket.keys() == ["ckpt/epoch"]
 
 
-def test_older_files_are_copied_first(sync: CheckpointSync, directory: Path, bucket: Bucket) -> None:
+def test_files_are_copied_in_an_order_that_has_nothing_to_do_with_their_age(
+    sync: CheckpointSync, directory: Path, bucket: Bucket
+) -> None:
     uploaded = []
     bucket.client.meta.events.register(
         "provide-client-params.s3.PutObject", lambda params, **_: uploaded.append(params["Key"])
     )
-    for age, name in enumerate(["latest", "b", "a"]):
+    for age, name in enumerate(["b", "latest", "a"]):
         (directory / name).write_text(name)
         os.utime(directory / name, ns=(10**18 - age, 10**18 - age))
     sync.finish()
     assert uploaded == ["ckpt/a", "ckpt/b", "ckpt/latest"]
+
+
+class CutShortError(BaseException):
+    """The machine is taken away in the middle of a copy."""
+
+
+@dataclass(frozen=True)
+class ShortLived(Store):
+    """Makes as many uploads as ``left`` has entries."""
+
+    left: Iterator[int]
+
+    def upload(self, source: Path, target: Location) -> None:
+        if next(self.left, None) is None:
+            raise CutShortError
+        super().upload(source, target)
+
+
+def save(directory: Path, version: int) -> None:
+    def write(path: str) -> None:
+        Path(path, "weights").write_text(str(version) * 1000)
+        Path(path, "optimizer").write_text(str(version) * 10)
+
+    save_checkpoint(directory, write, version)
+
+
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_a_sync_cut_short_anywhere_leaves_a_checkpoint_that_is_whole(
+    bucket: Bucket, tmp_path: Path, hosts: int
+) -> None:
+    """Also where several instances of a job write into one prefix, each its own."""
+    torn = 0
+    for step in range(20):
+        location = Location(bucket.name, f"cut-{hosts}-{step}")
+        folders = [tmp_path / f"{step}-{host}" for host in range(hosts)]
+        syncs = [CheckpointSync(Store(bucket.client), location, folder, 60.0) for folder in folders]
+        for folder, sync in zip(folders, syncs, strict=True):
+            folder.mkdir()
+            save(folder, 1)
+            sync.copy_settled()
+            sync.copy_settled()
+            save(folder, 2)
+        store = ShortLived(bucket.client, iter(range(step)))
+        try:
+            for sync in syncs:
+                sync._store = store
+                sync.copy_settled()
+                sync.copy_settled()
+            finished = True
+        except CutShortError:
+            finished = False
+        restored = tmp_path / f"{step}-restored"
+        CheckpointSync(Store(bucket.client), location, restored, 60.0).restore()
+        found = latest_checkpoint(restored)
+        assert found is not None
+        assert Path(found.path, "weights").read_text() == str(found.resource) * 1000
+        assert Path(found.path, "optimizer").read_text() == str(found.resource) * 10
+        torn += found.resource == 1 and len(list(restored.glob("*.json"))) > hosts
+        if finished:
+            assert found.resource == 2
+            break
+    assert finished
+    assert torn, "a manifest came before what it names"
 
 
 def test_restored_files_are_not_sent_back(sync: CheckpointSync, directory: Path, bucket: Bucket) -> None:
