@@ -189,8 +189,8 @@ class Server:
         return TrainingContainer(spec, write_line)
 
     def _release_instances(self, job: Job) -> None:
-        with self.ledger.reading() as jobs:
-            warm_pools.release(job, self.quotas, jobs.values())
+        with self.ledger.reading():
+            warm_pools.release(job, self.quotas, self.ledger.holding())
 
 
 def _in_region(region: str, api: JsonApi) -> Responder:

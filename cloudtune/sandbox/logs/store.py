@@ -11,6 +11,8 @@ from heapq import merge
 from cloudtune.sandbox.clock import Clock
 
 Position = tuple[int, int]
+# no name has a character after it
+_LAST = "\U0010ffff"
 
 
 @dataclass(frozen=True)
@@ -129,13 +131,9 @@ class LogStore:
     def streams_with_prefix(self, prefix: str) -> list[LogStream]:
         """In order of their names."""
         with self.lock:
-            found = []
-            for index in range(bisect_left(self._sorted_names, prefix), len(self._sorted_names)):
-                name = self._sorted_names[index]
-                if not name.startswith(prefix):
-                    break
-                found.append(self._streams[name])
-            return found
+            begin = bisect_left(self._sorted_names, prefix)
+            end = bisect_left(self._sorted_names, prefix + _LAST, begin)
+            return [self._streams[name] for name in self._sorted_names[begin:end]]
 
     def walk(self, streams: list[LogStream] | None, start: Position) -> Iterator[LogEvent]:
         """Events of ``streams`` (None: all) from ``start`` on, oldest first. Hold ``lock`` while it is used."""

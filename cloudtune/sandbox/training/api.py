@@ -89,9 +89,9 @@ class TrainingApi:
             now = self._ledger.clock.now()
             job = Job(name, self._arn_prefix + name, request, now, now, job_tags)
             self._expire_pools(now)
-            predecessor = warm_pools.take(job, jobs.values(), now)
+            predecessor = warm_pools.take(job, self._ledger.holding(), now)
             try:
-                self._quotas.admit(request, jobs.values())
+                self._quotas.admit(request, self._ledger.holding())
             except AwsError:
                 if predecessor is not None and predecessor.warm_pool is not None:
                     warm_pools.give_back(predecessor.warm_pool)
@@ -114,7 +114,8 @@ class TrainingApi:
         with self._ledger.reading() as jobs:
             now = self._ledger.clock.now()
             self._expire_pools(now)
-            page, token = list_jobs(request, jobs.values())
+            after = request.get("LastModifiedTimeAfter")
+            page, token = list_jobs(request, jobs.values() if after is None else self._ledger.changed_after(after))
             answer: Answer = {"TrainingJobSummaries": [summary(job, now) for job in page]}
         return answer if token is None else {**answer, "NextToken": token}
 
@@ -206,6 +207,6 @@ class TrainingApi:
         return job
 
     def _expire_pools(self, now: float) -> None:
-        with self._ledger.reading() as jobs:
-            for job in warm_pools.expire(jobs.values(), now):
+        with self._ledger.reading():
+            for job in warm_pools.expire(self._ledger.holding(), now):
                 self._ledger.save(job)

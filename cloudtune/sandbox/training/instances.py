@@ -118,5 +118,6 @@ def usage(jobs: Iterable[Job], spot: bool) -> Counter[str]:
     for job in jobs:
         waits = job.warm_pool is not None and job.warm_pool.status == "Available"
         if (not job.ended or waits) and job.spot == spot:
-            used.update(instances_of(job.request))
+            for instance_type, count in instances_of(job.request).items():
+                used[instance_type] += count
     return used
