@@ -351,7 +351,9 @@ class Tuner:
         name = names[metric] if isinstance(metric, int) else metric
         best = best_report(self.ledger, name)
         if best is None:
-            raise MetricError(f"no report carries {name!r} yet", f"the scheduler's metrics are {list(names)}")
+            raise MetricError(
+                f"no report carries {name!r} as a finite number yet", f"the scheduler's metrics are {list(names)}"
+            )
         trial_id, _ = best
         return trial_id, self.ledger.trials[trial_id].trial.config
 

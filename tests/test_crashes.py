@@ -112,6 +112,12 @@ class World:
         assert not ledger.divergent
         assert all(trial.status is not Status.in_progress for trial in ledger.trials)
         assert len(ledger.trials) == TRIALS
+        assert self.cloud.calls["release"] > 0
+        self._nobody_failed_but_by_its_own_fault(ledger)
+
+    def _nobody_failed_but_by_its_own_fault(self, ledger: Any) -> None:
+        for trial in ledger.trials:
+            assert trial.status is not Status.failed or "as planned" in trial.reason
 
     def tuner_view(self) -> Any:
         tuner = self.tuner()
@@ -132,10 +138,20 @@ class World:
         made = {(r.attempt.trial_id, r.attempt.number, r.key) for r in self.cloud.feed if isinstance(r, Report)}
         assert set(counted.values()) <= {1}
         assert set(counted) == made
+        heard = [
+            (e.trial_id, e.metrics["epoch"])
+            for e, row in zip(_of(events, ev.ReportObserved), self.tuner_view().rows, strict=True)
+            if not row.repeated
+        ]
+        assert len(set(heard)) == len(heard)
 
     def _every_decision_was_made_once(self, events: Sequence[ev.Event]) -> None:
         decided = Counter((e.trial_id, e.attempt, e.key) for e in events if isinstance(e, ev.DecisionMade))
         assert set(decided.values()) <= {1}
+
+
+def _of(events: Sequence[ev.Event], kind: type[ev.ReportObserved]) -> list[ev.ReportObserved]:
+    return [event for event in events if isinstance(event, kind)]
 
 
 ERRORS: Sequence[CloudtuneError] = (
@@ -144,6 +160,9 @@ ERRORS: Sequence[CloudtuneError] = (
     QuotaReachedError("4 of 4 in use"),
     NoCapacityError("none left"),
 )
+
+
+_SOME_TRIALS = st.sets(st.integers(0, TRIALS - 1), max_size=2)
 
 
 class Tuning(RuleBasedStateMachine):
@@ -157,11 +176,31 @@ class Tuning(RuleBasedStateMachine):
         start_delay=st.sampled_from([0.0, 3.0]),
         stop_delay=st.sampled_from([0.0, 2.5]),
         log_lag=st.sampled_from([0.0, 1.7, 6.0]),
-        failing=st.sets(st.integers(0, TRIALS - 1), max_size=2),
+        failing=_SOME_TRIALS,
+        lost=_SOME_TRIALS,
+        interrupted=_SOME_TRIALS,
+        keeps_every=st.sampled_from([1, 2, 100]),
     )
-    def begin(self, kind: str, start_delay: float, stop_delay: float, log_lag: float, failing: set[int]) -> None:
+    def begin(
+        self,
+        kind: str,
+        start_delay: float,
+        stop_delay: float,
+        log_lag: float,
+        failing: set[int],
+        lost: set[int],
+        interrupted: set[int],
+        keeps_every: int,
+    ) -> None:
         def faults(attempt: Attempt) -> FakeFaults:
-            return FakeFaults(fail_at=2 if attempt.id.trial_id in failing else None)
+            trial_id, number = attempt.id.trial_id, attempt.id.number
+            return FakeFaults(
+                fail_at=2 if trial_id in failing else None,
+                lost_at=1 if trial_id in lost and number == 0 else None,
+                service_fails_at=3 if trial_id in lost and number == 1 else None,
+                interrupted_at=(1, 3) if trial_id in interrupted else (),
+                keeps_every=keeps_every,
+            )
 
         timing = FakeTiming(start_delay=start_delay, stop_delay=stop_delay, log_lag=log_lag)
         self.world = World(kind, timing, faults)
@@ -181,13 +220,13 @@ class Tuning(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.ended)
     @rule(
-        operation=st.sampled_from(["start", "stop", "poll"]),
+        operation=st.sampled_from(["start", "stop", "poll", "release"]),
         error=st.sampled_from(ERRORS),
         times=st.integers(1, 3),
         after=st.booleans(),
     )
     def cloud_fails(self, operation: str, error: CloudtuneError, times: int, after: bool) -> None:
-        if operation == "poll" and not isinstance(error, (UnreachableError, ThrottledError)):
+        if operation in ("poll", "release") and not isinstance(error, (UnreachableError, ThrottledError)):
             return
         if operation == "poll" and after:
             after = False  # a poll whose answer is lost is repeated by the backend itself, not by the tuner

@@ -442,11 +442,11 @@ def test_checkpoints_are_deleted_only_if_asked_for() -> None:
 
 def test_best_config_by_name_and_number_and_before_any_report() -> None:
     tuner = tuner_on(cloud_of())
-    with pytest.raises(MetricError, match="no report carries 'loss' yet"):
+    with pytest.raises(MetricError, match="no report carries 'loss' as a finite number yet"):
         tuner.best_config()
     tuner.run()
     assert tuner.best_config(0) == tuner.best_config("loss")
-    with pytest.raises(MetricError, match="no report carries 'f1' yet"):
+    with pytest.raises(MetricError, match="no report carries 'f1' as a finite number yet"):
         tuner.best_config("f1")
 
 

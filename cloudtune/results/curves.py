@@ -62,8 +62,11 @@ def learning_curves(results: pd.DataFrame, metric: str, resource: str | None) ->
 
 
 def numbers_only(results: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The rows whose ``metric`` is a number, as numbers; NaN and what is no number are left out."""
+    """The rows whose ``metric`` is a finite number, as numbers; work that was done once more is left out."""
     if metric not in results:
         return results.iloc[:0].assign(**{metric: pd.Series(dtype=float)})
     values = pd.to_numeric(results[metric], errors="coerce")
-    return results.assign(**{metric: values})[values.notna()]
+    counts = np.isfinite(values.to_numpy(dtype=float))
+    if "repeated" in results:
+        counts &= ~results["repeated"].to_numpy(dtype=bool)
+    return results.assign(**{metric: values})[counts]

@@ -27,7 +27,8 @@ class FakeBackend:
         self.cloud = cloud
         self.delete_checkpoints = delete_checkpoints
         self.closed = False
-        self._capabilities = capabilities or Capabilities()
+        lags = callable(cloud.timing.log_lag) or cloud.timing.log_lag > 0
+        self._capabilities = capabilities or Capabilities(reports_lag=lags)
         self._tuner_name = ""
         self._followed: set[AttemptId] = set()
         self._position = 0
@@ -112,10 +113,14 @@ class FakeBackend:
                 yield REPORT_PREFIX + json.dumps(dict(observation.metrics))
 
     def workers_available(self) -> int | None:
-        return None
+        workers: int | None = self.cloud.answer("workers_available", lambda: self.cloud.slots)
+        return workers
 
     def release(self) -> None:
-        pass
+        def let_go() -> None:
+            assert self.cloud.busy() == 0, "what a running job needs is not to be released"
+
+        self.cloud.answer("release", let_go)
 
     def close(self) -> None:
         self.closed = True

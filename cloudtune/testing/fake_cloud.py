@@ -11,7 +11,17 @@ from typing import Any
 
 from cloudtune.clock import Clock, VirtualClock
 from cloudtune.errors import CloudtuneError, OptionError, QuotaReachedError
-from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Config, Observation, Report, StatusChange
+from cloudtune.trial import (
+    Attempt,
+    AttemptId,
+    AttemptStatus,
+    Cause,
+    Config,
+    Interruption,
+    Observation,
+    Report,
+    StatusChange,
+)
 
 Curve = Callable[[Config, int], "Mapping[str, Any] | None"]
 """What a trial reports after so many units of work, from 1; None: nothing. ``FakeFailureError`` makes it fail there."""
@@ -32,25 +42,38 @@ class FakeTiming:
     """From the request to stop until the script ends; it works on meanwhile."""
     kill_after: float = 120.0
     """The same for a script that ignores the request."""
-    log_lag: float = 0.0
+    log_lag: float | Callable[[AttemptId], float] = 0.0
     """From a report until it can be seen. The attempt drains so long after its end."""
 
     def per_unit(self, config: Config) -> float:
         seconds = self.seconds_per_unit
         return seconds(config) if callable(seconds) else seconds
 
+    def lag(self, attempt: AttemptId) -> float:
+        return self.log_lag(attempt) if callable(self.log_lag) else self.log_lag
+
 
 @dataclass(frozen=True)
 class FakeFaults:
-    """What goes wrong with an attempt. ``fail_at``: the unit of work that it fails in, instead of doing it."""
+    """What goes wrong with an attempt; numbers are those of the unit of work that is not done because of it."""
 
     fail_at: int | None = None
+    """Its script fails."""
+    lost_at: int | None = None
+    """The cloud takes its machine away for good."""
+    service_fails_at: int | None = None
+    ended_outside_at: int | None = None
+    """Somebody else stops it."""
+    interrupted_at: tuple[int, ...] = ()
+    """The cloud takes its machine away, once each, and goes on with the attempt on another."""
     crash_at_import: bool = False
     silent: bool = False
     """Ends in order, without any report."""
     ignores_stop: bool = False
     keeps_nothing: bool = False
     """Writes no checkpoints."""
+    keeps_every: int = 1
+    """Writes one after so many units."""
 
 
 @dataclass
@@ -62,6 +85,7 @@ class FakeJob:
     units: int
     done: int = 0
     reports: int = 0
+    interruptions: int = 0
     began: float | None = None
     ended: float | None = None
     stop_requested: bool = False
@@ -118,7 +142,7 @@ class FakeCloud:
         self._curve = curve
         self._units = units
         self._faults = faults
-        self._slots = slots
+        self.slots = slots
         self._resource_attr = resource_attr
         self._planned: dict[str, list[_Planned]] = {}
         self._numbered = 0
@@ -153,8 +177,8 @@ class FakeCloud:
         """Start the job; nothing if it was ever started."""
         if attempt.id in self.jobs:
             return
-        if self._slots is not None and self.busy() >= self._slots:
-            raise QuotaReachedError(f"{self._slots} jobs are running, which is the limit", "wait until one has ended")
+        if self.slots is not None and self.busy() >= self.slots:
+            raise QuotaReachedError(f"{self.slots} jobs are running, which is the limit", "wait until one has ended")
         job = FakeJob(attempt, self._faults(attempt), self._total(attempt.config))
         self.jobs[attempt.id] = job
         self.creations[attempt.id] += 1
@@ -211,30 +235,41 @@ class FakeCloud:
             self._end(job, at, AttemptStatus.STOPPED)
 
     def _begin(self, job: FakeJob, at: float) -> None:
-        job.began = at
+        job.began = at if job.began is None else job.began
         if not job.stop_requested:
             self._tell(StatusChange(job.attempt.id, AttemptStatus.RUNNING, at), at)
         job.done = self.checkpoints.get(job.attempt.id.trial_id, 0)
         if job.faults.crash_at_import:
-            self._end(job, at, AttemptStatus.FAILED, "the script can't be imported")
+            self._end(job, at, AttemptStatus.FAILED, "the script can't be imported", Cause.SCRIPT)
         else:
             self._go_on(job, at)
 
     def _work(self, job: FakeJob, at: float) -> None:
         unit = job.done + 1
+        if unit in job.faults.interrupted_at[job.interruptions :]:
+            self._interrupt(job, at)
+            return
+        if (end := _end_by_the_cloud(job.faults, unit)) is not None:
+            self._end(job, at, *end)
+            return
         try:
             if job.faults.fail_at == unit:
                 raise FakeFailureError(f"fails in unit {unit}, as planned")
             metrics = self._curve(job.attempt.config, unit)
         except FakeFailureError as failure:
-            self._end(job, at, AttemptStatus.FAILED, str(failure) or "it failed")
+            self._end(job, at, AttemptStatus.FAILED, str(failure) or "it failed", Cause.SCRIPT)
             return
         job.done = unit
-        if not job.faults.keeps_nothing:
+        if not job.faults.keeps_nothing and unit % job.faults.keeps_every == 0:
             self.checkpoints[job.attempt.id.trial_id] = unit
         if metrics is not None and not job.faults.silent:
             self._report(job, at, metrics)
         self._go_on(job, at)
+
+    def _interrupt(self, job: FakeJob, at: float) -> None:
+        job.interruptions += 1
+        self._tell(Interruption(job.attempt.id, job.interruptions, at, "its machine was taken away"), at)
+        self._plan(at + self.timing.start_delay, _Step.BEGIN, job)
 
     def _report(self, job: FakeJob, at: float, metrics: Mapping[str, Any]) -> None:
         assert job.began is not None
@@ -247,7 +282,7 @@ class FakeCloud:
         }
         if self.dollars_per_hour is not None:
             fields["st_worker_cost"] = (at - job.began) / 3600 * self.dollars_per_hour
-        visible = at + self.timing.log_lag
+        visible = at + self.timing.lag(job.attempt.id)
         self._tell(Report(job.attempt.id, str(job.reports), fields, at, visible), visible)
         job.reports += 1
 
@@ -266,14 +301,15 @@ class FakeCloud:
             raise OptionError(f"units={self._units!r} is not in the configuration {dict(config)}", "name one of it")
         return int(config[self._units])
 
-    def _end(self, job: FakeJob, at: float, status: AttemptStatus, reason: str = "") -> None:
+    def _end(self, job: FakeJob, at: float, status: AttemptStatus, reason: str = "", cause: Cause = Cause.NONE) -> None:
         job.ended = at
         dollars = None
         if self.dollars_per_hour is not None:
             dollars = 0.0 if job.began is None else (at - job.began) / 3600 * self.dollars_per_hour
-        if self.timing.log_lag > 0:
+        lag = self.timing.lag(job.attempt.id)
+        if lag > 0:
             self._tell(StatusChange(job.attempt.id, AttemptStatus.DRAINING, at), at)
-        self._tell(StatusChange(job.attempt.id, status, at, reason, dollars), at + self.timing.log_lag)
+        self._tell(StatusChange(job.attempt.id, status, at, reason, dollars, cause), at + lag)
 
     def _plan(self, at: float, step: _Step, job: FakeJob) -> None:
         heapq.heappush(self._steps, (at, self._number(), step, job))
@@ -285,3 +321,14 @@ class FakeCloud:
         """Keeps what happens at the same time in order."""
         self._numbered += 1
         return self._numbered
+
+
+def _end_by_the_cloud(faults: FakeFaults, unit: int) -> tuple[AttemptStatus, str, Cause] | None:
+    """How an attempt ends instead of doing ``unit``, through no fault of its script."""
+    if faults.lost_at == unit:
+        return AttemptStatus.FAILED, "CapacityError: no machine left", Cause.CAPACITY
+    if faults.service_fails_at == unit:
+        return AttemptStatus.FAILED, "InternalServerError", Cause.SERVICE
+    if faults.ended_outside_at == unit:
+        return AttemptStatus.STOPPED, "stopped by somebody else", Cause.OUTSIDE
+    return None
