@@ -67,6 +67,7 @@ class ASHA(HyperbandScheduler):
         brackets: int = 1,
         rung_system_per_bracket: bool = False,
         searcher_data: SearcherData = "rungs",
+        early_checkpoint_removal_kwargs: Mapping[str, Any] | None = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         random_seed: int | None = None,
         search_options: Mapping[str, Any] | None = None,
@@ -90,4 +91,5 @@ class ASHA(HyperbandScheduler):
             brackets=brackets,
             rung_system_per_bracket=rung_system_per_bracket,
             searcher_data=searcher_data,
+            early_checkpoint_removal_kwargs=early_checkpoint_removal_kwargs,
         )

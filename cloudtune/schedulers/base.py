@@ -171,6 +171,13 @@ class TrialScheduler(ABC):
         """Paused trials that will never be resumed; each named once."""
         return ()
 
+    def callback_for_checkpoint_removal(self, stop_criterion: object) -> Any:
+        """A callback that lets go of checkpoints of paused trials, besides those named above; None for none.
+
+        Asked for when a Tuner with this criterion starts, if its backend has ``delete_checkpoints=True``.
+        """
+        return None
+
     def metadata(self) -> dict[str, Any]:
         """What ``metadata.json`` says about this scheduler."""
         mode = self.metric_mode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from cloudtune.options import named_options
@@ -18,11 +19,12 @@ from cloudtune.schedulers.base import (
     Suggestion,
     TrialScheduler,
 )
+from cloudtune.schedulers.checkpoint_removal import EarlyCheckpointRemoval
 from cloudtune.schedulers.hyperband_options import RUNG_SYSTEMS, HyperbandOptions, SearcherData
 from cloudtune.schedulers.objective import Objective, as_number, missing
 from cloudtune.schedulers.progress import Arrival, Phase, Progress
-from cloudtune.schedulers.rung_systems import Promotion, RungSystem
-from cloudtune.schedulers.rungs import Rung
+from cloudtune.schedulers.rung_systems import PausedTrial, Promotion, RungSystem
+from cloudtune.schedulers.rungs import WORST, Rung
 from cloudtune.schedulers.setup import searcher_for, searcher_name
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.seeding import Uniforms, checked_seed
@@ -58,6 +60,9 @@ class HyperbandScheduler(TrialScheduler):
         each as often as synchronous Hyperband uses it.
     :param rung_system_per_bracket: compare trials only with those of their bracket.
     :param searcher_data: what a searcher learns: results at "rungs" and at the maximum, or "all".
+    :param early_checkpoint_removal_kwargs: for types that pause, with ``delete_checkpoints=True`` of the backend: keep
+        at most ``max_num_checkpoints`` checkpoints, which must be more than workers, and let go of those that are
+        least likely to be needed. Other entries: arguments of ``HyperbandRemoveCheckpointsCallback``; ``baseline``.
 
     A resource that jumps over a level counts for it, with the value seen first at or above it; a level counts once,
     so repeated or earlier reports (a script that starts again from scratch) change nothing. At the maximum a script
@@ -85,6 +90,7 @@ class HyperbandScheduler(TrialScheduler):
         brackets: int = 1,
         rung_system_per_bracket: bool = False,
         searcher_data: SearcherData = "rungs",
+        early_checkpoint_removal_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         validate_config_space(config_space)
         super().__init__(config_space)
@@ -102,6 +108,8 @@ class HyperbandScheduler(TrialScheduler):
             rung_system_per_bracket=rung_system_per_bracket,
             searcher_data=searcher_data,
         )
+        removal = early_checkpoint_removal_kwargs
+        self.early_checkpoint_removal = None if removal is None else EarlyCheckpointRemoval.of(removal)
         self._plan = self._options.plan(self.config_space)
         self._max_t = self._plan.limit.max_t
         self.random_seed = checked_seed(random_seed)
@@ -112,6 +120,7 @@ class HyperbandScheduler(TrialScheduler):
         self._trials: dict[int, Progress] = {}
         self._running = 0
         self._between: dict[int, Decision] = {}
+        self._hopeless: list[int] = []
 
     def _make_systems(self) -> list[RungSystem]:
         """The rung system of each bracket."""
@@ -210,8 +219,51 @@ class HyperbandScheduler(TrialScheduler):
             # only now: a job that is still stopping could not be followed by the next one, and would block its worker
             self._enter(progress, Phase.PAUSED)
             progress.rungs.wait(trial.trial_id, progress.level)
+            if progress.rungs.rung_at(progress.level).keys[trial.trial_id] == WORST:
+                self._hopeless.append(trial.trial_id)
         elif progress.phase is Phase.RUNNING:
             self._end(progress, trial)
+
+    # -- checkpoints -----------------------------------------------------------------------------------------------
+
+    def trials_checkpoints_can_be_removed(self) -> Sequence[int]:
+        """Paused trials whose result is no finite number, which no rung lets pass; each named once."""
+        named, self._hopeless = self._hopeless, []
+        return named
+
+    def paused_trials(self, resource: int | None = None) -> list[PausedTrial]:
+        """Trials that may be resumed, in the order of their numbers; only those paused at the level ``resource``."""
+        paused = filter(None, (self.paused_trial(trial_id) for trial_id in self._trials))
+        return [trial for trial in paused if resource is None or trial.level == resource]
+
+    def paused_trial(self, trial_id: int) -> PausedTrial | None:
+        """None if it is not paused at a rung."""
+        progress = self._trials.get(trial_id)
+        if progress is None or progress.phase is not Phase.PAUSED:
+            return None
+        rung = progress.rungs.rung_at(progress.level)
+        return PausedTrial(trial_id, rung.rank(trial_id), self._objective.shown(rung.keys[trial_id]), rung.level)
+
+    def rung_of(self, trial_id: int) -> Rung:
+        """The highest rung that a trial has come to. Read only."""
+        progress = self._trials[trial_id]
+        return progress.rungs.rung_at(progress.level)
+
+    def all_rungs(self) -> list[Rung]:
+        """Of every bracket, each once. Read only."""
+        systems = {id(system): system for system in self._systems}
+        return [rung for system in systems.values() for rung in system.rungs()]
+
+    def callback_for_checkpoint_removal(self, stop_criterion: object) -> Any:
+        """What lets go of checkpoints early, for a Tuner with this criterion; None if that was not asked for.
+
+        Raises ``OptionError`` if neither the criterion nor ``early_checkpoint_removal_kwargs`` says how long it tunes.
+        """
+        if self.early_checkpoint_removal is None or not self._pauses:
+            return None
+        # callbacks are above schedulers, which know this one by its name only
+        module = import_module("cloudtune.callbacks.hyperband_remove_checkpoints")
+        return module.removal_callback(self, self.early_checkpoint_removal, stop_criterion)
 
     # -- bookkeeping -----------------------------------------------------------------------------------------------
 

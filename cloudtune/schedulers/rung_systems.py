@@ -33,6 +33,15 @@ class Promotion(NamedTuple):
     level: int
 
 
+class PausedTrial(NamedTuple):
+    """A trial that may be resumed. ``rank`` among all that came to its rung, from 0, the best."""
+
+    trial_id: int
+    rank: int
+    metric_val: float
+    level: int
+
+
 class RungSystem(Protocol):
     """The rules of one type of scheduler. Keys: smaller is better, infinite for results that are no finite number."""
 
@@ -53,6 +62,9 @@ class RungSystem(Protocol):
 
     def rungs(self) -> Sequence[Rung]:
         """From the lowest."""
+
+    def rung_at(self, level: int) -> Rung:
+        """The rung of this level, which there is."""
 
 
 def make_rungs(levels: Sequence[int], max_t: int) -> dict[int, Rung]:
@@ -87,6 +99,9 @@ class StoppingRungSystem:
 
     def rungs(self) -> Sequence[Rung]:
         return list(self._rungs.values())
+
+    def rung_at(self, level: int) -> Rung:
+        return self._rungs[level]
 
 
 class PromotionRungSystem:
@@ -126,3 +141,6 @@ class PromotionRungSystem:
 
     def rungs(self) -> Sequence[Rung]:
         return list(self._rungs.values())
+
+    def rung_at(self, level: int) -> Rung:
+        return self._rungs[level]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from bisect import insort
+from bisect import bisect_left, insort
 
 WORST = math.inf
 """The key of results that are no finite number: behind all others."""
@@ -47,6 +47,10 @@ class Rung:
             return below
         above = self._sorted[whole + 1]
         return _between(below, above, rest / self.next_level)
+
+    def rank(self, trial_id: int) -> int:
+        """How many are better than this one, which was recorded: 0 for the best."""
+        return bisect_left(self._sorted, self.keys[trial_id])
 
     # -- trials that are paused here ---------------------------------------------------------------------------
 
