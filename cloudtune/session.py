@@ -19,7 +19,7 @@ from cloudtune.journal import events as ev
 from cloudtune.journal.store import JournalStore
 from cloudtune.schedulers.base import Action, Decision, Reason
 from cloudtune.session_actions import Actions, release
-from cloudtune.session_checks import missing_metric, too_many_failures
+from cloudtune.session_checks import missing_metric, not_as_asked, too_many_failures
 from cloudtune.session_notices import Notices
 from cloudtune.session_retries import LONGEST_PAUSE
 from cloudtune.trial import Metrics, Status, Trial
@@ -143,6 +143,9 @@ class Session:
             self._act()
             if self.ledger.finished:
                 return
+            if self._actions.more_is_due:
+                # so many can't be stopped at once: each has its time from then on
+                deadline = self._clock.now() + WIND_DOWN_LIMIT
             if self._clock.now() > deadline:
                 names = ", ".join(attempt.name or str(attempt.id) for attempt in self.ledger.open.values())
                 logger.warning("still not ended %.0f s after being asked to: %s", WIND_DOWN_LIMIT, names)
@@ -221,7 +224,9 @@ class Session:
     def failure(self) -> CloudtuneError | None:
         """What makes it pointless to go on, if anything does: as it was when it was found."""
         if self._failure is None:
-            self._failure = missing_metric(self.ledger) or too_many_failures(self.ledger, self._options.max_failures)
+            limit = self._options.max_failures
+            checks = not_as_asked(self.ledger) or missing_metric(self.ledger)
+            self._failure = checks or too_many_failures(self.ledger, limit)
         return self._failure
 
     def _failed(self) -> bool:

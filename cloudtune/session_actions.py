@@ -33,6 +33,8 @@ class Actions:
         self._round_time = round_time
         self._retries = Retries(round_time)
         self._outcomes: list[ev.Event] = []
+        # attempts that may have been launched although nobody said so
+        self._uncertain: set[AttemptId] = set()
         self.more_is_due = False
         """Whether the last round ended before everything was tried."""
 
@@ -52,6 +54,8 @@ class Actions:
     def find_launched(self, attempts: Sequence[AttemptState]) -> list[ev.Event]:
         """What was launched, but whose outcome never reached the journal."""
         self._find(attempts)
+        # a listing may lack what was made a moment ago
+        self._uncertain.update(attempt.id for attempt in attempts if not attempt.launched)
         return self._recordable()
 
     def _recordable(self) -> list[ev.Event]:
@@ -77,6 +81,8 @@ class Actions:
         try:
             self._do(intent)
         except (TransientError, CapacityError) as error:
+            if isinstance(intent, LaunchAttempt) and isinstance(error, TransientError):
+                self._uncertain.add(intent.attempt.id)
             self._retries.postpone(intent, self._clock.now(), error)
             self._held(intent, error.message)
         except CloudtuneError as error:
@@ -103,12 +109,17 @@ class Actions:
             self._note(ev.CheckpointDeleted(self._clock.now(), intent.trial_id))
 
     def _find_lost_launch(self, id: AttemptId) -> None:
-        """An attempt may run although its launch was answered by an error: then it is followed to its end."""
-        attempt = self._ledger.attempt(id)
-        if attempt is not None and not attempt.launched:
-            self._find([attempt])
-            if attempt.name is not None:
-                self._backend.adopt([attempt.attempt])
+        """An attempt may run although its launch was answered by an error: then it is followed to its end.
+
+        All of them are looked for at once; one whose launch was never tried needs no look.
+        """
+        if id not in self._uncertain:
+            return
+        known = [attempt for each in sorted(self._uncertain) if (attempt := self._ledger.attempt(each)) is not None]
+        lost = [attempt for attempt in known if not attempt.launched and not attempt.status.is_final]
+        self._find(lost)
+        self._uncertain.clear()
+        self._backend.adopt([attempt.attempt for attempt in lost if attempt.name is not None])
 
     def _held(self, intent: Intent, why: str) -> None:
         if not isinstance(intent, LaunchAttempt):
