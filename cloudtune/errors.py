@@ -23,6 +23,7 @@
         ├── AccessDeniedError           credentials or permissions
         ├── NotFoundError               no such resource
         ├── AlreadyExistsError          the name is taken
+        ├── NotAsAskedError             what runs differs from what was asked for
         └── InvalidRequestError         the service rejects the request
 
 What to do about an error follows from its class alone: wait (``TransientError``), hold the trial
@@ -108,7 +109,14 @@ class CapacityError(CloudtuneError):
 
 
 class QuotaReachedError(CapacityError):
-    """The account's limit for this resource is reached."""
+    """The account's limit for this resource is reached. ``quota``: its name in Service Quotas, if that is known."""
+
+    def __init__(self, message: str, hint: str = "", quota: str = "") -> None:
+        super().__init__(message, hint)
+        self.quota = quota
+
+    def __reduce__(self) -> tuple[type[QuotaReachedError], tuple[str, str, str]]:  # type: ignore[override]
+        return type(self), (self.message, self.hint, self.quota)
 
 
 class NoCapacityError(CapacityError):
@@ -140,6 +148,10 @@ class NotFoundError(RefusedError):
 
 class AlreadyExistsError(RefusedError):
     """The name is taken."""
+
+
+class NotAsAskedError(RefusedError):
+    """A job runs otherwise than it was asked to; it was stopped."""
 
 
 class InvalidRequestError(RefusedError):

@@ -90,8 +90,11 @@ _QUOTA = frozenset(["ResourceLimitExceeded", "ServiceQuotaExceededException"])
 
 _NOT_FOUND_TEXT = re.compile(r"not find|not found|does not exist|no such", re.IGNORECASE)
 _QUOTA_TEXT = re.compile(
-    r"service limit '(?P<name>[^']+)' is (?P<limit>[\d.]+)[^,]*(?:, with current utilization of (?P<used>[\d.]+))?"
+    r"service limit '(?P<name>[^']+)' is (?P<limit>[\d.]+)[^,]*"
+    r"(?:, with current utilization of (?P<used>[\d.]+)(?: Instances?)?)?"
+    r"(?: and a request delta of (?P<wanted>[\d.]+))?"
 )
+_TRAINING_QUOTA = re.compile(r"(?P<type>ml\.\S+) for (?P<spot>spot )?training job usage")
 
 NO_CREDENTIALS = (
     "log in: `aws configure`, `aws sso login` or AWS_PROFILE; or work without an account: "
@@ -175,11 +178,24 @@ def _quota(what: str, text: str) -> CloudtuneError:
     match = _QUOTA_TEXT.search(text)
     if match is None:
         return QuotaReachedError(f"{what}: {text}", "ask for more in the Service Quotas console")
-    used = f", {match['used']} in use" if match["used"] else ""
-    return QuotaReachedError(
-        f"{what}: the account's limit {match['name']!r} is {match['limit']}{used}",
-        f"ask for more of {match['name']!r} in the Service Quotas console, or use fewer workers",
-    )
+    name, limit, used = match["name"], match["limit"], match["used"]
+    hint = f"ask for more of {name!r} in the Service Quotas console, or use fewer workers"
+    instances = _TRAINING_QUOTA.fullmatch(name)
+    if instances is None:
+        in_use = f", {used} in use" if used else ""
+        return QuotaReachedError(f"{what}: the account's limit {name!r} is {limit}{in_use}", hint, name)
+    waiting = f"waiting for {_instances(instances, match['wanted'])}"
+    if float(limit) == 0:
+        # waiting will not help, but a person may
+        return QuotaReachedError(
+            f"{waiting}: the account's quota {name!r} is 0, ask for more in Service Quotas", "", name
+        )
+    return QuotaReachedError(f"{waiting}: {used or limit} of {limit} in use", hint, name)
+
+
+def _instances(quota: re.Match[str], wanted: str | None) -> str:
+    count = f"{wanted} " if wanted and float(wanted) > 1 else ""
+    return f"{count}{quota['spot'] or ''}{quota['type']}"
 
 
 def _way_in(code: str, operation: str, text: str) -> str:

@@ -11,16 +11,19 @@ from cloudtune.aws import Aws, S3Uri
 from cloudtune.backends.base import Capabilities, Experiment
 from cloudtune.clock import Clock
 from cloudtune.constants import MAX_METRICS_SUPPORTED_BY_SAGEMAKER
-from cloudtune.errors import AlreadyExistsError, InvalidRequestError, MetricError, NotFoundError, OptionError
+from cloudtune.errors import InvalidRequestError, MetricError, NotFoundError, OptionError
 from cloudtune.names import check_tuner_name, job_name
 from cloudtune.options import named_options
 from cloudtune.sagemaker import checkpoints, preflight
+from cloudtune.sagemaker.choices import Demand
 from cloudtune.sagemaker.feed import JobFeed, existing_attempts, job_exists
 from cloudtune.sagemaker.following import FeedOptions
 from cloudtune.sagemaker.images import default_image
+from cloudtune.sagemaker.launching import Launcher
 from cloudtune.sagemaker.layout import default_s3_path, experiment_layout
 from cloudtune.sagemaker.lines import LineReader, RegexReader, ReporterReader
 from cloudtune.sagemaker.metrics import MetricDefinition, reporter_definitions
+from cloudtune.sagemaker.quotas import workers_available
 from cloudtune.sagemaker.request import AttemptRequest, RequestOptions, attempt_request, check_names
 from cloudtune.sagemaker.role import get_execution_role, role_arn
 from cloudtune.sagemaker.source import SourceArchive
@@ -85,6 +88,8 @@ class SageMakerBackend:
     def _forget(self) -> None:
         self._options: RequestOptions | None = None
         self._feed: JobFeed | None = None
+        self._launcher: Launcher | None = None
+        self._demand = Demand()
         self._launched: dict[AttemptId, Launch] = {}
         self._warned = False
 
@@ -93,7 +98,7 @@ class SageMakerBackend:
         state = dict(self.__dict__)
         if self.template.source is not None:
             state["_archive"] = self._packed()
-        for name in ("_options", "_feed", "_launched", "_warned"):
+        for name in ("_options", "_feed", "_launcher", "_demand", "_launched", "_warned"):
             del state[name]
         return state
 
@@ -146,10 +151,13 @@ class SageMakerBackend:
             definitions=self._definitions(experiment),
             pass_args_as_json=self.pass_args_as_json,
             checkpoint_argument=self._checkpoint_argument,
+            fallback_instance_types=self.template.fallback_instance_types,
         )
         self._rehearse(options)
-        self._check_quotas(experiment, template)
+        self._demand = preflight.demand_of(options, experiment.config_space)
+        preflight.check_quotas(self.aws, self._demand, experiment.n_workers)
         self._options = options
+        self._launcher = Launcher(self.aws, clock, options)
         self._feed = JobFeed(self.aws, clock, experiment.tuner_name, reader, self.feed_options)
 
     def adopt(self, attempts: Sequence[Attempt]) -> None:
@@ -157,29 +165,25 @@ class SageMakerBackend:
             prepared = attempt_request(self._opened(), attempt)
             self._launched[attempt.id] = Launch(prepared.name, prepared.dollars_per_hour)
             self._following().follow(attempt.id, prepared.dollars_per_hour, older=True)
+            self._launching().follow(attempt)
 
     def launched(self, attempts: Sequence[Attempt]) -> Mapping[AttemptId, Launch]:
         options = self._opened()
         existing = existing_attempts(self.aws, options.tuner_name, [attempt.id for attempt in attempts])
-        prepared = {each.id: attempt_request(options, each) for each in attempts if each.id in existing}
-        return {id: Launch(request.name, request.dollars_per_hour) for id, request in prepared.items()}
+        return {
+            each.id: Launch(job_name(options.tuner_name, each.id.trial_id, each.id.number), price)
+            for each in attempts
+            if each.id in existing
+            for price in [self._launching().price_of(each)]
+        }
 
     def start(self, attempt: Attempt) -> Launch:
         if attempt.id in self._launched:
             return self._launched[attempt.id]
-        prepared = attempt_request(self._opened(), attempt)
-        self._mention(prepared)
-        if prepared.config_file is not None:
-            uri, content = prepared.config_file
-            self.aws.call("s3", "PutObject", Bucket=uri.bucket, Key=uri.key, Body=content)
-        try:
-            self.aws.call("sagemaker", "CreateTrainingJob", **prepared.request)
-        except AlreadyExistsError as error:
-            self._confirm_ours(prepared, error)
-            self._following().follow(attempt.id, prepared.dollars_per_hour, older=True)
-        else:
-            self._following().follow(attempt.id, prepared.dollars_per_hour)
-        self._launched[attempt.id] = Launch(prepared.name, prepared.dollars_per_hour)
+        request, existed = self._launching().launch(attempt)
+        self._mention(request)
+        self._following().follow(attempt.id, request.dollars_per_hour, older=existed)
+        self._launched[attempt.id] = Launch(request.name, request.dollars_per_hour)
         return self._launched[attempt.id]
 
     def stop(self, attempt: AttemptId) -> None:
@@ -196,7 +200,9 @@ class SageMakerBackend:
                 raise
 
     def poll(self) -> Sequence[Observation]:
-        return self._following().poll()
+        news = self._following().poll()
+        self._launching().observe(news)
+        return news
 
     def copy_checkpoint(self, source_trial_id: int, target_trial_id: int) -> None:
         if not self._was_started(target_trial_id):
@@ -209,7 +215,7 @@ class SageMakerBackend:
         return self._following().printed(trial_id)
 
     def workers_available(self) -> int | None:
-        return None
+        return workers_available(self.aws, self._opened().tuner_name, self._demand)
 
     def release(self) -> None:
         pass
@@ -262,32 +268,7 @@ class SageMakerBackend:
         except InvalidRequestError as error:
             raise OptionError(error.message, error.hint) from error
 
-    def _check_quotas(self, experiment: Experiment, template: Mapping[str, Any]) -> None:
-        count = self.template.instance_count
-        fixed = [self.template.instance_type] if self.template.instance_type else []
-        types = preflight.instance_types(experiment.config_space) or fixed
-        # how workers share several types nobody knows; but each must have room for one job
-        workers = experiment.n_workers if len(types) == 1 else 1
-        needs = dict.fromkeys(types, workers * count)
-        if needs:
-            preflight.check_quotas(self.aws, needs, bool(template.get("EnableManagedSpotTraining")))
-
     # -- launching -----------------------------------------------------------------------------------------------------
-
-    def _confirm_ours(self, prepared: AttemptRequest, taken: AlreadyExistsError) -> None:
-        """Raises ``taken``'s class if the job of this name is another experiment's: other checkpoints or arguments."""
-        described = self.aws.call("sagemaker", "DescribeTrainingJob", TrainingJobName=prepared.name)
-        there = {**described, "HyperParameters": _arguments(described)}
-        for field, expected in (
-            ("HyperParameters", _arguments(prepared.request)),
-            ("CheckpointConfig", prepared.request["CheckpointConfig"]),
-        ):
-            found = there.get(field) or {}
-            if any(found.get(key) != value for key, value in expected.items()):
-                raise AlreadyExistsError(
-                    f"training job {prepared.name!r} exists and is not of this experiment: its {field} differ",
-                    "an earlier experiment had the same tuner_name: choose another",
-                ) from taken
 
     def _was_started(self, trial_id: int) -> bool:
         """Whether the trial has a job, and by now maybe checkpoints of its own."""
@@ -309,16 +290,15 @@ class SageMakerBackend:
             raise OptionError("the backend is not open", "a Tuner opens it; by hand: open(experiment, clock)")
         return self._options
 
+    def _launching(self) -> Launcher:
+        if self._launcher is None:
+            raise OptionError("the backend is not open", "a Tuner opens it; by hand: open(experiment, clock)")
+        return self._launcher
+
     def _following(self) -> JobFeed:
         if self._feed is None:
             raise OptionError("the backend is not open", "a Tuner opens it; by hand: open(experiment, clock)")
         return self._feed
-
-
-def _arguments(request: Mapping[str, Any]) -> dict[str, str]:
-    """What the script is given; where its code lies may differ from one process of a tuner to the next."""
-    given = request.get("HyperParameters") or {}
-    return {name: value for name, value in given.items() if not name.startswith("sagemaker_")}
 
 
 def _checked_names(given: Sequence[str] | None) -> tuple[str, ...] | None:

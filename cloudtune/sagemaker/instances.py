@@ -78,7 +78,8 @@ def price_of_resources(resources: Mapping[str, Any]) -> float | None:
     if groups := resources.get("InstanceGroups"):
         return _known(sum, [_price(group) for group in groups])
     if preferences := resources.get("InstancePreferences"):
-        return _known(max, [_price(preference) for preference in preferences])
+        common = {"InstanceCount": resources.get("InstanceCount")}
+        return _known(max, [_price({**common, **preference}) for preference in preferences])
     return _price(resources)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from cloudtune.aws import Aws, S3Uri, objects
 from cloudtune.aws.request_check import input_shape
-from cloudtune.constants import ST_INSTANCE_TYPE
+from cloudtune.constants import ST_INSTANCE_COUNT, ST_INSTANCE_TYPE
 from cloudtune.errors import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -16,10 +16,12 @@ from cloudtune.errors import (
     OptionError,
     RefusedError,
 )
+from cloudtune.sagemaker.choices import Demand
 from cloudtune.sagemaker.layout import default_bucket
+from cloudtune.sagemaker.quotas import limits, quota_name
+from cloudtune.sagemaker.request import RequestOptions
 from cloudtune.sagemaker.role import trusts_sagemaker
-
-_MAX_QUOTA_PAGES = 40
+from cloudtune.trial import Config
 
 
 def check_bucket(aws: Aws, place: S3Uri) -> None:
@@ -69,42 +71,51 @@ def check_role(aws: Aws, arn: str) -> None:
         warnings.warn(f"role {arn} doesn't trust sagemaker.amazonaws.com: jobs can't run under it", stacklevel=2)
 
 
-def check_quotas(aws: Aws, needs: Mapping[str, int], spot: bool) -> None:
-    """Warns where the account's limits are below ``needs``: instances in use at a time, by type."""
-    kind = "spot training job usage" if spot else "training job usage"
-    wanted = {f"{instance_type} for {kind}": count for instance_type, count in needs.items()}
+def check_quotas(aws: Aws, demand: Demand, n_workers: int) -> None:
+    """Warns where ``n_workers`` trials at a time need more instances than the account may have."""
+    # how workers share several types nobody knows; but each must have room for one job
+    workers = 1 if demand.spread else n_workers
+    wanted = {quota_name(need.instance_type, need.spot): workers * need.count for way in demand.ways for need in way}
+    if workers and wanted:
+        warn_of_quotas(aws, wanted, any_of_them=len(demand.ways) > 1 and not demand.spread)
+
+
+def warn_of_quotas(aws: Aws, wanted: Mapping[str, int], any_of_them: bool = False) -> None:
+    """Warns where the account's limits are below what is wanted, both by the quotas' names."""
     try:
-        limits = dict(_quotas(aws, set(wanted)))
+        known = limits(aws, set(wanted))
     except RefusedError as error:
-        warnings.warn(f"can't check the account's quotas: {error}", stacklevel=2)
+        warnings.warn(f"can't check the account's quotas: {error}", stacklevel=3)
         return
-    for name, count in wanted.items():
-        if name in limits and limits[name] < count:
-            warnings.warn(
-                f"n_workers need {count} instances at a time, and the account's quota {name!r} is {limits[name]:g}: "
-                "trials will wait for each other. Use fewer workers, or ask for more in Service Quotas",
-                stacklevel=2,
-            )
-
-
-def _quotas(aws: Aws, names: set[str]) -> Iterator[tuple[str, float]]:
-    """Quotas have codes that differ by instance type and are documented nowhere; names are what they are found by."""
-    missing = set(names)
-    for number, page in enumerate(
-        aws.pages("service-quotas", "ListServiceQuotas", ServiceCode="sagemaker", MaxResults=100)
-    ):
-        for quota in page.get("Quotas", []):
-            if quota.get("QuotaName") in missing:
-                missing.discard(quota["QuotaName"])
-                yield quota["QuotaName"], float(quota["Value"])
-        if not missing or number >= _MAX_QUOTA_PAGES:
-            return
+    short = {name: limit for name, limit in known.items() if limit < wanted[name]}
+    if not short or (any_of_them and (len(known) < len(wanted) or sum(known.values()) >= max(wanted.values()))):
+        return
+    listed = ", ".join(f"{name!r} is {limit:g}" for name, limit in short.items())
+    most = max(wanted[name] for name in short)
+    warnings.warn(
+        f"n_workers need {most} instances at a time, and the account's quota {listed}: "
+        "trials will wait for each other. Use fewer workers, or ask for more in Service Quotas",
+        stacklevel=3,
+    )
 
 
 def instance_types(config_space: Mapping[str, Any]) -> list[str]:
     """Those that a configuration may ask for; empty if that is not tuned."""
     entry = config_space.get(ST_INSTANCE_TYPE)
     return [entry] if isinstance(entry, str) else list(getattr(entry, "categories", None) or [])
+
+
+def demand_of(options: RequestOptions, config_space: Mapping[str, Any]) -> Demand:
+    """What a trial needs, whatever its configuration."""
+    types = instance_types(config_space)
+    count = {ST_INSTANCE_COUNT: _largest(config_space[ST_INSTANCE_COUNT])} if ST_INSTANCE_COUNT in config_space else {}
+    configs: list[Config] = [{ST_INSTANCE_TYPE: each, **count} for each in types] or [count]
+    ways = tuple(choice.needs for config in configs for choice in options.choices(config) if choice.needs)
+    return Demand(ways, spread=len(types) > 1)
+
+
+def _largest(domain: Any) -> int:
+    return int(max(getattr(domain, "categories", None) or [getattr(domain, "upper", domain)]))
 
 
 def check_instance_types(config_space: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from cloudtune.constants import (
 from cloudtune.errors import InvalidRequestError, OptionError
 from cloudtune.names import job_name
 from cloudtune.report import DOLLARS_PER_HOUR_VARIABLE
+from cloudtune.sagemaker.choices import Choice, choices_of, together
 from cloudtune.sagemaker.hyperparameters import (
     Dialect,
     config_file,
@@ -42,7 +43,10 @@ TAG_ATTEMPT = "cloudtune:attempt"
 
 @dataclass(frozen=True)
 class RequestOptions:
-    """What is the same for every attempt of an experiment. ``template``: a complete CreateTrainingJob request."""
+    """What is the same for every attempt of an experiment. ``template``: a complete CreateTrainingJob request.
+
+    ``fallback_instance_types``: to be tried in this order where the template's is not to be had.
+    """
 
     tuner_name: str
     template: Mapping[str, Any]
@@ -50,6 +54,11 @@ class RequestOptions:
     definitions: Sequence[MetricDefinition] = ()
     pass_args_as_json: bool = False
     checkpoint_argument: bool = True
+    fallback_instance_types: tuple[str, ...] = ()
+
+    def choices(self, config: Config) -> tuple[Choice, ...]:
+        """On which instances a job with this configuration may run, in the order to be tried."""
+        return choices_of(self.template, self.fallback_instance_types, config)
 
 
 @dataclass(frozen=True)
@@ -66,8 +75,11 @@ class AttemptRequest:
     why_file: str | None = None
 
 
-def attempt_request(options: RequestOptions, attempt: Attempt) -> AttemptRequest:
-    """What to send for this attempt: a function of its arguments.
+def attempt_request(
+    options: RequestOptions, attempt: Attempt, resources: Mapping[str, Any] | None = None
+) -> AttemptRequest:
+    """What to send for this attempt: a function of its arguments. ``resources``: the ResourceConfig, where only some of
+    the possible instances are to be asked for. The job's name doesn't depend on them.
 
     Raises ``ConfigSpaceError`` for a value that can't travel, ``InvalidRequestError`` naming field, value and limit
     for what the service would reject.
@@ -75,7 +87,9 @@ def attempt_request(options: RequestOptions, attempt: Attempt) -> AttemptRequest
     request = dict(options.template)
     trial_id, number = attempt.id.trial_id, attempt.id.number
     name = job_name(options.tuner_name, trial_id, number)
-    resources = _resources(request.get("ResourceConfig") or {}, attempt.config)
+    if resources is None:
+        choices = options.choices(attempt.config)
+        resources = together(choices) or choices[0].resources
     price = price_of_resources(resources)
     config = {key: value for key, value in attempt.config.items() if key not in (ST_INSTANCE_TYPE, ST_INSTANCE_COUNT)}
     hyperparameters, why_file = _hyperparameters(options, config)
@@ -89,7 +103,7 @@ def attempt_request(options: RequestOptions, attempt: Attempt) -> AttemptRequest
     algorithm = _algorithm(request.get("AlgorithmSpecification") or {}, options.definitions)
     # a job without instances of its own, or without an algorithm, stays one
     if resources:
-        request["ResourceConfig"] = resources
+        request["ResourceConfig"] = dict(resources)
     if algorithm:
         request["AlgorithmSpecification"] = algorithm
     if price is not None:
@@ -130,18 +144,6 @@ def _hyperparameters(options: RequestOptions, config: Config) -> tuple[dict[str,
         # what the file says must not be contradicted by the template's defaults on the command line
         given = {name: value for name, value in given.items() if name not in config}
     return {**given, **encoded, **encode_config(own, dialect)}, why
-
-
-def _resources(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
-    resources = dict(given)
-    if ST_INSTANCE_TYPE in config:
-        resources["InstanceType"] = config[ST_INSTANCE_TYPE]
-        resources.setdefault("InstanceCount", 1)
-        for alternative in ("InstancePreferences", "InstanceGroups"):
-            resources.pop(alternative, None)
-    if ST_INSTANCE_COUNT in config:
-        resources["InstanceCount"] = int(config[ST_INSTANCE_COUNT])
-    return resources
 
 
 def _tags(given: Sequence[Mapping[str, str]], tuner_name: str, trial_id: int, attempt: int) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from cloudtune.aws import Aws
 from cloudtune.aws.request_check import input_shape, problems_of
 from cloudtune.errors import OptionError
 from cloudtune.sagemaker import sdk
+from cloudtune.sagemaker.choices import checked_fallbacks
 from cloudtune.sagemaker.hyperparameters import PROGRAM
 from cloudtune.sagemaker.source import ScriptSource
 
@@ -33,7 +34,8 @@ class TrainingJobTemplate:
     Only what the tuner owns changes per trial: name, output path, checkpoint URI, and what it adds to hyperparameters,
     tags, environment and metric definitions. Every other field, known to us or not, arrives unchanged.
     ``source`` is a script on this machine still to be packed; None if the request brings its own code. ``role``: name
-    or ARN of the role, where the request has no RoleArn.
+    or ARN of the role, where the request has no RoleArn. ``fallback_instance_types``: to be tried, in this order, where
+    the request's own InstanceType is not to be had.
 
     Make one by ``from_dict``, ``from_estimator`` (SDK 2), ``from_model_trainer`` (SDK 3), ``from_training_job`` or
     ``script``. Raises ``OptionError`` for a field the service would reject.
@@ -42,6 +44,7 @@ class TrainingJobTemplate:
     _request: Mapping[str, Any]
     source: ScriptSource | None = None
     role: str | None = None
+    fallback_instance_types: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_request", copy.deepcopy(dict(self._request)))
@@ -55,6 +58,8 @@ class TrainingJobTemplate:
                 "the training job template: " + "; ".join(f"{problem.field}: {problem.says}" for problem in problems),
                 next((problem.hint for problem in problems if problem.hint), _SEE),
             )
+        fallbacks = checked_fallbacks(self._request, self.fallback_instance_types)
+        object.__setattr__(self, "fallback_instance_types", fallbacks)
 
     @property
     def request(self) -> dict[str, Any]:
@@ -209,7 +214,7 @@ class TrainingJobTemplate:
 
     def replaced(self, **fields: Any) -> TrainingJobTemplate:
         """With these top-level fields of the request instead."""
-        return TrainingJobTemplate({**self._request, **fields}, self.source, self.role)
+        return replace(self, _request={**self._request, **fields})
 
 
 def _encoded(name: str, value: Any) -> str:

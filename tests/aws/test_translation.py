@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import pytest
 from botocore.exceptions import (
     ClientError,
@@ -24,10 +26,7 @@ from cloudtune.errors import (
     UnreachableError,
 )
 
-LIMIT = (
-    "The account-level service limit 'ml.g5.2xlarge for training job usage' is 4 Instances, with current utilization "
-    "of 3 Instances and a request delta of 2 Instances."
-)
+LIMIT = "The account-level service limit 'ml.g5.2xlarge for training job usage' is 4 Instances"
 
 
 def answer(code: str, message: str = "no", status: int = 400) -> ClientError:
@@ -70,14 +69,48 @@ def test_every_foreign_error_becomes_the_class_that_says_what_to_do(
     with pytest.raises(CloudtuneError) as caught, translated("CreateTrainingJob", "my-job"):
         raise error
     assert type(caught.value) is kind
-    assert "CreateTrainingJob my-job" in caught.value.message
     assert caught.value.__cause__ is error
+    # a full quota isn't about the job that happens to ask
+    assert "CreateTrainingJob my-job" in caught.value.message or kind is QuotaReachedError
 
 
-def test_a_quota_error_names_the_quota_and_its_limit() -> None:
-    with pytest.raises(QuotaReachedError) as caught, translated("CreateTrainingJob"):
-        raise answer("ResourceLimitExceeded", LIMIT)
-    assert "'ml.g5.2xlarge for training job usage' is 4, 3 in use" in caught.value.message
+def limit_text(quota: str, limit: int, used: int, wanted: int = 1) -> str:
+    return (
+        f"The account-level service limit '{quota}' is {limit} Instances, with current utilization of {used} Instances "
+        f"and a request delta of {wanted} Instances. Please use AWS Service Quotas to request an increase."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (limit_text("ml.g5.2xlarge for training job usage", 4, 4), "waiting for ml.g5.2xlarge: 4 of 4 in use"),
+        (limit_text("ml.g5.2xlarge for training job usage", 4, 3, 2), "waiting for 2 ml.g5.2xlarge: 3 of 4 in use"),
+        (
+            limit_text("ml.g5.2xlarge for spot training job usage", 8, 8),
+            "waiting for spot ml.g5.2xlarge: 8 of 8 in use",
+        ),
+        (
+            limit_text("ml.g5.2xlarge for training job usage", 0, 0),
+            "waiting for ml.g5.2xlarge: the account's quota 'ml.g5.2xlarge for training job usage' is 0, "
+            "ask for more in Service Quotas",
+        ),
+    ],
+    ids=["full", "not enough left", "spot", "none at all"],
+)
+def test_a_quota_error_says_what_is_waited_for(text: str, says: str) -> None:
+    with pytest.raises(QuotaReachedError) as caught, translated("CreateTrainingJob", "my-job"):
+        raise answer("ResourceLimitExceeded", text)
+    assert caught.value.message == says
+    assert caught.value.quota.endswith("training job usage")
+    assert pickle.loads(pickle.dumps(caught.value)).quota == caught.value.quota
+
+
+def test_another_quota_is_named_with_its_limit() -> None:
+    text = limit_text("Number of instances across training jobs", 20, 19, 2)
+    with pytest.raises(QuotaReachedError) as caught, translated("CreateTrainingJob", "my-job"):
+        raise answer("ResourceLimitExceeded", text)
+    assert "'Number of instances across training jobs' is 20, 19 in use" in caught.value.message
     assert "Service Quotas" in caught.value.hint
 
 

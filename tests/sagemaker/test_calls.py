@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cloudtune.errors import QuotaReachedError
+from cloudtune.errors import NotYetError
 from cloudtune.sagemaker import FeedOptions, SageMakerBackend
 from cloudtune.sandbox import Sandbox
 from cloudtune.sandbox.settings import Delays
@@ -96,12 +96,12 @@ def test_other_experiments_are_not_seen(account: Sandbox, tmp_path: Path) -> Non
         seen.finish(trial)
 
 
-def test_a_quota_holds_a_trial_and_says_which_it_is(account: Sandbox, tmp_path: Path) -> None:
+def test_a_full_quota_holds_a_trial_until_one_of_ours_ends(account: Sandbox, tmp_path: Path) -> None:
     backend = opened(sleeper(account, "ml.c5.xlarge"), "limited", tmp_path)
     seen = Seen(backend)
     first, second = attempt(0), attempt(1)
     backend.start(first)
-    with pytest.raises(QuotaReachedError, match=r"'ml\.c5\.xlarge for training job usage' is 1"):
+    with pytest.raises(NotYetError, match=r"waiting for ml\.c5\.xlarge: 1 of 1 in use"):
         backend.start(second)
     backend.stop(first.id)
     seen.finish(first)

@@ -9,8 +9,11 @@ import pytest
 
 from cloudtune.aws import Aws, S3Uri, objects
 from cloudtune.errors import AccessDeniedError, NotFoundError, OptionError
-from cloudtune.sagemaker import preflight
+from cloudtune.sagemaker import preflight, quotas
+from cloudtune.sagemaker.capacity import Instances
+from cloudtune.sagemaker.choices import Demand
 from cloudtune.sagemaker.layout import default_s3_path, s3_experiment_path
+from cloudtune.sagemaker.quotas import workers_available
 from cloudtune.sagemaker.role import get_execution_role
 from cloudtune.sandbox import Sandbox
 
@@ -22,12 +25,15 @@ class Answering(Aws):
 
     def __init__(self, answers: Mapping[str, Any], region: str = "us-east-1") -> None:
         super().__init__(region)
-        self._answers = {"GetCallerIdentity": {"Account": "111122223333", "Arn": "arn:aws:iam::1:user/me"}, **answers}
+        self.answers: dict[str, Any] = {
+            "GetCallerIdentity": {"Account": "111122223333", "Arn": "arn:aws:iam::1:user/me"},
+            **answers,
+        }
         self.requests: list[tuple[str, dict[str, Any]]] = []
 
     def call(self, service: str, operation: str, /, **request: Any) -> dict[str, Any]:
         self.requests.append((operation, request))
-        answer = self._answers[operation]
+        answer = self.answers[operation]
         if isinstance(answer, Exception):
             raise answer
         found: dict[str, Any] = answer
@@ -35,6 +41,11 @@ class Answering(Aws):
 
 
 DENIED = AccessDeniedError("not for you", "ask your administrator")
+SMALL_AND_LARGE = ("ml.m5.large", "ml.m5.xlarge")
+
+
+def demand(*instance_types: str, spread: bool = False, spot: bool = False) -> Demand:
+    return Demand(tuple((Instances(each, spot=spot),) for each in instance_types), spread)
 
 
 def test_a_check_that_is_not_permitted_only_warns() -> None:
@@ -44,7 +55,7 @@ def test_a_check_that_is_not_permitted_only_warns() -> None:
     with pytest.warns(UserWarning, match="can't check bucket"):
         preflight.check_bucket(aws, S3Uri("bucket"))
     with pytest.warns(UserWarning, match="can't check the account's quotas"):
-        preflight.check_quotas(aws, {"ml.m5.xlarge": 4}, spot=False)
+        preflight.check_quotas(aws, demand("ml.m5.xlarge"), 4)
 
 
 def test_a_role_that_sagemaker_may_not_assume_is_warned_about() -> None:
@@ -68,9 +79,78 @@ def test_quotas_are_found_by_name_over_all_pages_and_spot_has_its_own() -> None:
     for spot, name in ((False, "training job usage"), (True, "spot training job usage")):
         aws = Paged({"ListServiceQuotas": {}})
         with pytest.warns(UserWarning, match=f"'ml.m5.xlarge for {name}' is 2"):
-            preflight.check_quotas(aws, {"ml.m5.xlarge": 3}, spot)
+            preflight.check_quotas(aws, demand("ml.m5.xlarge", spot=spot), 3)
         assert len(aws.requests) == 4
-    preflight.check_quotas(Paged({"ListServiceQuotas": {}}), {"ml.m5.xlarge": 2}, spot=False)
+    preflight.check_quotas(Paged({"ListServiceQuotas": {}}), demand("ml.m5.xlarge"), 2)
+
+
+def account_with(quotas: Mapping[str, float], jobs: list[dict[str, Any]] | None = None) -> Answering:
+    named = [{"QuotaName": f"{name} training job usage", "Value": value} for name, value in quotas.items()]
+    results = [{"TrainingJob": job} for job in jobs or []]
+    return Answering({"ListServiceQuotas": {"Quotas": named}, "Search": {"Results": results}})
+
+
+def test_fallbacks_need_room_together_but_tuned_types_each() -> None:
+    small = {"ml.m5.large for": 2.0, "ml.m5.xlarge for": 6.0}
+    preflight.check_quotas(account_with(small), demand(*SMALL_AND_LARGE), 8)
+    with pytest.warns(UserWarning, match=r"9 instances at a time.*'ml\.m5\.large for training job usage' is 2"):
+        preflight.check_quotas(account_with(small), demand(*SMALL_AND_LARGE), 9)
+    preflight.check_quotas(account_with(small), demand(*SMALL_AND_LARGE, spread=True), 9)
+    with pytest.warns(UserWarning, match=r"ml\.m5\.large for training job usage' is 0"):
+        none = account_with({"ml.m5.large for": 0.0, "ml.m5.xlarge for": 6.0})
+        preflight.check_quotas(none, demand(*SMALL_AND_LARGE, spread=True), 2)
+
+
+# -- how many workers there is room for ------------------------------------------------------------------
+
+
+def job(name: str, instance_type: str, count: int = 1, spot: bool = False) -> dict[str, Any]:
+    resources = {"InstanceType": instance_type, "InstanceCount": count}
+    return {"TrainingJobName": name, "ResourceConfig": resources, "EnableManagedSpotTraining": spot}
+
+
+@pytest.mark.parametrize(
+    ("limits", "needs", "workers"),
+    [
+        ({"ml.m5.large for": 8}, [Instances("ml.m5.large")], 8),
+        ({"ml.m5.large for": 8}, [Instances("ml.m5.large", 3)], 2),
+        ({"ml.m5.large for": 8, "ml.m5.large for spot": 4}, [Instances("ml.m5.large", spot=True)], 4),
+        ({"ml.m5.large for": 0}, [Instances("ml.m5.large")], 1),
+        ({"ml.m5.large for": 5000}, [Instances("ml.m5.large")], quotas.MAX_AUTO_WORKERS),
+        ({"ml.p3.2xlarge for": 8}, [Instances("ml.m5.large")], None),
+    ],
+    ids=["one each", "several each", "spot", "none at all", "very large", "unknown"],
+)
+def test_as_many_workers_as_the_quota_has_room_for(
+    limits: dict[str, float], needs: list[Instances], workers: int | None
+) -> None:
+    assert workers_available(account_with(limits), "mine", Demand((tuple(needs),))) == workers
+
+
+def test_what_others_use_is_left_to_them_and_what_is_ours_is_not() -> None:
+    jobs = [
+        job("theirs-00000-0", "ml.m5.large", 2),
+        job("theirs-spot", "ml.m5.large", 3, spot=True),
+        job("another-type", "ml.m5.xlarge"),
+        job("mine-00000-0", "ml.m5.large"),
+        job("mine-2-00000-0", "ml.m5.large"),
+    ]
+    assert workers_available(account_with({"ml.m5.large for": 8}, jobs), "mine", demand("ml.m5.large")) == 5
+
+
+def test_several_types_give_room_together_or_the_least_of_them_to_each() -> None:
+    aws = account_with({"ml.m5.large for": 2.0, "ml.m5.xlarge for": 6.0})
+    assert workers_available(aws, "mine", demand(*SMALL_AND_LARGE)) == 8
+    assert workers_available(aws, "mine", demand(*SMALL_AND_LARGE, spread=True)) == 4
+    together = Demand(((Instances("ml.m5.large"), Instances("ml.m5.xlarge", 2)),))
+    assert workers_available(aws, "mine", together) == 2
+
+
+def test_quotas_that_cannot_be_read_give_no_number_and_a_search_that_is_not_permitted_does_not_matter() -> None:
+    assert workers_available(Answering({"ListServiceQuotas": DENIED}), "mine", demand("ml.m5.large")) is None
+    aws = account_with({"ml.m5.large for": 8})
+    aws.answers["Search"] = DENIED
+    assert workers_available(aws, "mine", demand("ml.m5.large")) == 8
 
 
 def test_sagemaker_s_own_bucket_is_made_where_it_is_missing(account: Sandbox) -> None:

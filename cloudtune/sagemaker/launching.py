@@ -1,0 +1,186 @@
+"""Launching attempts: where there is room for them, each once, whatever became of the answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from cloudtune.aws import Aws
+from cloudtune.clock import Clock
+from cloudtune.errors import AlreadyExistsError, NoCapacityError, NotYetError, QuotaReachedError
+from cloudtune.sagemaker.capacity import Breakers, Instances
+from cloudtune.sagemaker.choices import Choice, together
+from cloudtune.sagemaker.instances import price_of_resources
+from cloudtune.sagemaker.request import AttemptRequest, RequestOptions, attempt_request
+from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Cause, Observation, StatusChange
+
+logger = logging.getLogger("cloudtune.sagemaker")
+
+LOOK_AGAIN = 10.0
+"""Seconds after which a launch that waits asks again, which costs no call: room may come any time."""
+
+_WAITING = "waiting for "
+
+
+class Created(NamedTuple):
+    """``request``: what runs. ``existed``: an earlier call made it, whose answer was lost."""
+
+    request: AttemptRequest
+    existed: bool
+
+    @property
+    def dollars_per_hour(self) -> float | None:
+        return self.request.dollars_per_hour
+
+
+class Launcher:
+    """Creates training jobs, one per attempt; of its instance types, the first for which there is room."""
+
+    def __init__(self, aws: Aws, clock: Clock, options: RequestOptions) -> None:
+        self._aws = aws
+        self._clock = clock
+        self._options = options
+        self._breakers = Breakers()
+        self._needs: dict[AttemptId, tuple[Instances, ...]] = {}
+
+    def launch(self, attempt: Attempt) -> Created:
+        """Raises ``NotYetError`` if there is no room; that others wait already is known without asking."""
+        choices = self._options.choices(attempt.config)
+        while True:
+            now = self._clock.now()
+            admitted = [choice for choice in choices if self._delay(choice, now) <= 0]
+            if not admitted:
+                raise self._not_yet(choices, now)
+            resources = together(admitted)
+            if resources is None:
+                admitted = admitted[:1]
+                resources = admitted[0].resources
+            created = self._tried(attempt, resources, [need for choice in admitted for need in choice.needs])
+            if created is not None:
+                return created
+
+    def follow(self, attempt: Attempt) -> None:
+        """It runs already, on one of the instances it may have."""
+        self._needs[attempt.id] = tuple(
+            need for choice in self._options.choices(attempt.config) for need in choice.needs
+        )
+
+    def price_of(self, attempt: Attempt) -> float | None:
+        """Dollars per hour of an attempt that runs: if it may be on several kinds of instances, its job knows which."""
+        if len(self._options.choices(attempt.config)) > 1:
+            name = attempt_request(self._options, attempt).name
+            described = self._aws.call("sagemaker", "DescribeTrainingJob", TrainingJobName=name)
+            return price_of_resources(described.get("ResourceConfig") or {})
+        return attempt_request(self._options, attempt).dollars_per_hour
+
+    def observe(self, observations: Iterable[Observation]) -> None:
+        """What became of jobs tells where there is room."""
+        for observation in observations:
+            if isinstance(observation, StatusChange) and observation.attempt in self._needs:
+                self._observe(observation)
+
+    # -- room ----------------------------------------------------------------------------------------------------------
+
+    def _observe(self, change: StatusChange) -> None:
+        needs = self._needs[change.attempt]
+        if change.status is AttemptStatus.RUNNING:
+            for need in needs:
+                self._breakers.running(need)
+        elif change.status is AttemptStatus.DRAINING:
+            for need in needs:
+                self._breakers.freed(need)
+        elif change.status.is_final:
+            del self._needs[change.attempt]
+            for need in needs:
+                if change.cause is Cause.CAPACITY:
+                    self._breakers.refused(need, self._clock.now(), _none_left(need), stock=True)
+                else:
+                    self._breakers.undecided(need)
+
+    def _delay(self, choice: Choice, now: float) -> float:
+        return max((self._breakers.delay(need, now) for need in choice.needs), default=0.0)
+
+    def _not_yet(self, choices: Sequence[Choice], now: float) -> NotYetError:
+        reasons = dict.fromkeys(why for choice in choices for need in choice.needs if (why := self._breakers.why(need)))
+        delay = min(self._delay(choice, now) for choice in choices)
+        listed = "; ".join(why.removeprefix(_WAITING) for why in reasons)
+        return NotYetError(_WAITING + listed, retry_after=min(max(delay, 1.0), LOOK_AGAIN))
+
+    # -- one try -------------------------------------------------------------------------------------------------------
+
+    def _tried(self, attempt: Attempt, resources: Mapping[str, Any], needs: Sequence[Instances]) -> Created | None:
+        """None if there was no room."""
+        now = self._clock.now()
+        for need in needs:
+            self._breakers.trying(need, now)
+        accepted = False
+        try:
+            created = self._create(attempt_request(self._options, attempt, resources))
+            accepted = True
+        except QuotaReachedError as error:
+            instance_type = error.quota.partition(" for ")[0]
+            short = [need for need in needs if need.instance_type == instance_type] or needs
+            self._close_off(short, error.message, stock=False)
+            return None
+        except NoCapacityError:
+            for need in needs:
+                self._close_off([need], _none_left(need), stock=True)
+            return None
+        finally:
+            for need in needs:
+                if accepted:
+                    self._breakers.accepted(need)
+                else:
+                    self._breakers.undecided(need)
+        self._needs[attempt.id] = tuple(needs)
+        return created
+
+    def _close_off(self, needs: Iterable[Instances], why: str, stock: bool) -> None:
+        for need in needs:
+            if not self._breakers.why(need):
+                logger.warning("no more launches on %s for now: %s", need, why)
+            self._breakers.refused(need, self._clock.now(), why, stock)
+
+    def _create(self, prepared: AttemptRequest) -> Created:
+        if prepared.config_file is not None:
+            uri, content = prepared.config_file
+            self._aws.call("s3", "PutObject", Bucket=uri.bucket, Key=uri.key, Body=content)
+        try:
+            self._aws.call("sagemaker", "CreateTrainingJob", **prepared.request)
+        except AlreadyExistsError as error:
+            return Created(self._confirmed(prepared, error), existed=True)
+        return Created(prepared, existed=False)
+
+    def _confirmed(self, prepared: AttemptRequest, taken: AlreadyExistsError) -> AttemptRequest:
+        """The job of this name, as it is there.
+
+        Raises ``AlreadyExistsError`` if it is another experiment's: other checkpoints or arguments.
+        """
+        described = self._aws.call("sagemaker", "DescribeTrainingJob", TrainingJobName=prepared.name)
+        there = {**described, "HyperParameters": _arguments(described)}
+        for field, expected in (
+            ("HyperParameters", _arguments(prepared.request)),
+            ("CheckpointConfig", prepared.request["CheckpointConfig"]),
+        ):
+            found = there.get(field) or {}
+            if any(found.get(key) != value for key, value in expected.items()):
+                raise AlreadyExistsError(
+                    f"training job {prepared.name!r} exists and is not of this experiment: its {field} differ",
+                    "an earlier experiment had the same tuner_name: choose another",
+                ) from taken
+        resources = described.get("ResourceConfig") or {}
+        # it may have been made when there was room on other instances
+        price = price_of_resources(resources) if resources else prepared.dollars_per_hour
+        return replace(prepared, request={**prepared.request, "ResourceConfig": resources}, dollars_per_hour=price)
+
+
+def _none_left(need: Instances) -> str:
+    return f"{_WAITING}{need}: the region has none right now"
+
+
+def _arguments(request: Mapping[str, Any]) -> dict[str, str]:
+    """What the script is given; where its code lies may differ from one process of a tuner to the next."""
+    given = request.get("HyperParameters") or {}
+    return {name: value for name, value in given.items() if not name.startswith("sagemaker_")}
