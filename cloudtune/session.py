@@ -224,9 +224,11 @@ class Session:
     def failure(self) -> CloudtuneError | None:
         """What makes it pointless to go on, if anything does: as it was when it was found."""
         if self._failure is None:
-            limit = self._options.max_failures
-            checks = not_as_asked(self.ledger) or missing_metric(self.ledger)
-            self._failure = checks or too_many_failures(self.ledger, limit)
+            self._failure = (
+                not_as_asked(self.ledger)
+                or missing_metric(self.ledger)
+                or too_many_failures(self.ledger, self._options.max_failures)
+            )
         return self._failure
 
     def _failed(self) -> bool:

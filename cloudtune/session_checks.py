@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from cloudtune.engine.ledger import Ledger
-from cloudtune.errors import ExperimentFailedError, MetricError
+from cloudtune.errors import ExperimentFailedError, MetricError, NotAsAskedError
 from cloudtune.trial import Status
 
 ENOUGH_REPORTS = 12
@@ -32,6 +32,16 @@ def missing_metric(ledger: Ledger) -> MetricError | None:
     return MetricError(
         f"0 of {len(reports)} reports carry {' and '.join(map(repr, missing))}; seen: {names}",
         "the scheduler's metric and resource_attr must be spelled as the training script reports them",
+    )
+
+
+def not_as_asked(ledger: Ledger) -> NotAsAskedError | None:
+    """An error if what runs isn't what was asked for: every further trial would be the same."""
+    if not ledger.mismatch:
+        return None
+    return NotAsAskedError(
+        ledger.mismatch,
+        "something changes requests on their way: a proxy, a policy of the account, a wrapper of boto3",
     )
 
 

@@ -77,6 +77,8 @@ class Cause(str, Enum):
     """The service failed. Never the trial's fault."""
     OUTSIDE = "Outside"
     """Somebody else stopped or deleted it."""
+    MISMATCH = "Mismatch"
+    """It is not what was asked for, and was stopped for that: every further attempt would be the same."""
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def template(script: Path, **options: Any) -> TrainingJobTemplate:
 
 
 def cloud(given: Any, **options: Any) -> SageMakerBackend:
-    feed = FeedOptions(drain_quiet_seconds=0.3, drain_limit_seconds=20.0)
+    feed = FeedOptions(drain_quiet_seconds=0.3, drain_limit_seconds=20.0, silent_seconds=0.9)
     return SageMakerBackend(given, feed=feed, aws=options.pop("aws", None) or Aws(rates={}), **options)
 
 

@@ -60,6 +60,10 @@ class Ledger:
         self.reports_without_objective: list[Metrics] = []
         self.sessions = 0
         self.exhausted = False
+        self.mismatch = ""
+        """In what an attempt of this session differed from what was asked for, if one did."""
+        self.deletions_asked_for: Counter[str] = Counter()
+        """Checkpoints that were to be deleted, by the reason given."""
         self.resumed_without_checkpoint: list[tuple[int, int]] = []
         """Trials resumed after their checkpoint was deleted, with the resource they had come to."""
         self.finishing: ev.FinishIntended | None = None
@@ -93,6 +97,7 @@ class Ledger:
 
     def _session_started(self, event: ev.SessionStarted) -> None:
         self.sessions += 1
+        self.mismatch = ""
         self._earlier_sessions = event.tuner_time
         self._session_began = event.at
 
@@ -133,6 +138,8 @@ class Ledger:
     def _status_observed(self, event: ev.StatusObserved) -> None:
         attempt = self._known(event.trial_id, event.attempt)
         status = AttemptStatus(event.status)
+        if event.cause == Cause.MISMATCH:
+            self.mismatch = self.mismatch or event.reason
         if attempt.running_since is None and status is not AttemptStatus.PENDING:
             attempt.running_since = event.at
         if status.is_final:
@@ -245,6 +252,7 @@ class Ledger:
 
     def _checkpoint_deletion_intended(self, event: ev.CheckpointDeletionIntended) -> None:
         self.intents["delete", event.trial_id] = DeleteCheckpoint(event.trial_id)
+        self.deletions_asked_for[event.why] += 1
 
     def _checkpoint_deleted(self, event: ev.CheckpointDeleted) -> None:
         self.intents.pop(("delete", event.trial_id), None)

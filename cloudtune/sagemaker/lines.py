@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cloudtune.errors import MetricError
-from cloudtune.report import parse_report_line
+from cloudtune.report import ST_WORKER_ITER, ST_WORKER_TIMESTAMP, parse_report_line
 from cloudtune.sagemaker.metrics import MetricDefinition, as_resource
 
 logger = logging.getLogger("cloudtune.sagemaker")
@@ -19,11 +19,16 @@ REPORT_FILTER = '"[tune-metric]:"'
 
 @dataclass(frozen=True)
 class LogLine:
-    """One log event. ``at``: when it was printed, seconds since the epoch; ``event_id`` is CloudWatch's."""
+    """One log event. ``at``: when it was printed, seconds since the epoch; ``event_id`` is CloudWatch's.
+
+    ``stream``: each start of the job's machine has its own. ``lag``: seconds from printed to readable, None if unknown.
+    """
 
     event_id: str
     at: float
     text: str
+    stream: str = ""
+    lag: float | None = None
 
 
 @dataclass(frozen=True)
@@ -36,42 +41,55 @@ class ParsedReport:
 
 
 class LineParser(Protocol):
-    """Reads one attempt's lines in order."""
+    """Reads the lines of one start of an attempt's script, in order."""
 
     def read(self, line: LogLine) -> Iterator[ParsedReport]: ...
 
 
 class LineReader(Protocol):
-    """How reports of an experiment are read; makes a parser for each attempt."""
+    """How reports of an experiment are read; makes a parser for each start of an attempt."""
 
     @property
     def filter_pattern(self) -> str | None:
         """What CloudWatch may leave out, None for nothing."""
 
+    @property
+    def counted(self) -> bool:
+        """Whether the resource is the number of reports since the script started, because nothing prints it."""
+
     def parser(self, dollars_per_hour: float | None) -> LineParser: ...
 
 
 class ReporterReader:
-    """Lines that ``cloudtune.report.Reporter`` prints."""
+    """Lines that ``cloudtune.report.Reporter`` prints.
+
+    A report is known by its own number and time: CloudWatch may hold the same line twice, under two event ids.
+    """
 
     filter_pattern: str | None = REPORT_FILTER
+    counted = False
 
     def parser(self, dollars_per_hour: float | None) -> LineParser:
         return self
 
     def read(self, line: LogLine) -> Iterator[ParsedReport]:
         metrics = parse_report_line(line.text)
-        if metrics is not None:
-            stamp = metrics.get("st_worker_timestamp")
-            at = float(stamp) if isinstance(stamp, (int, float)) else line.at
-            yield ParsedReport(line.event_id, at, metrics)
+        if metrics is None:
+            return
+        number, stamp = metrics.get(ST_WORKER_ITER), metrics.get(ST_WORKER_TIMESTAMP)
+        if isinstance(stamp, (int, float)):
+            key = line.event_id if number is None else f"{number}@{stamp!r}"
+            yield ParsedReport(key, float(stamp), metrics)
+        else:
+            yield ParsedReport(line.event_id, line.at, metrics)
 
 
 class RegexReader:
     """Lines of scripts that only print: one report per match of ``objective``, with the latest value of the others.
 
-    ``resource_attr`` comes from the definition of that name; without one, an attempt's reports are counted 1, 2, 3.
-    A script that resumes from a checkpoint must therefore print its resource to be resumed.
+    ``resource_attr`` comes from the definition of that name; without one, reports are counted 1, 2, 3 from each start
+    of the script, also from one after an interruption. A script that resumes from a checkpoint must therefore print its
+    resource to be resumed. A line that CloudWatch holds twice is two reports: scripts do print the same line twice.
     Raises ``MetricError`` unless ``objective`` is defined.
     """
 

@@ -39,7 +39,7 @@ def asha(type: str) -> ASHA:
 def tuner(script: Path, scheduler: TrialScheduler, enough: StoppingCriterion = ENOUGH[STOPPING]) -> Tuner:
     return Tuner(
         SageMakerBackend(
-            TrainingJobTemplate.script(script), feed=FeedOptions(drain_quiet_seconds=1.0, drain_limit_seconds=20.0)
+            TrainingJobTemplate.script(script), feed=FeedOptions(drain_quiet_seconds=1.0, drain_limit_seconds=20.0, silent_seconds=3.0)
         ),
         scheduler,
         enough,

@@ -16,7 +16,7 @@ from cloudtune.sagemaker import FeedOptions, SageMakerBackend, TrainingJobTempla
 from cloudtune.trial import Attempt, AttemptId, Observation, Report, StatusChange
 
 PATIENCE = 120.0
-FAST = FeedOptions(drain_quiet_seconds=0.3, drain_limit_seconds=20.0)
+FAST = FeedOptions(drain_quiet_seconds=0.3, drain_limit_seconds=20.0, silent_seconds=0.9)
 
 
 def unhurried() -> Aws:

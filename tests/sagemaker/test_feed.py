@@ -12,10 +12,11 @@ import pytest
 from cloudtune.aws import Aws
 from cloudtune.clock import VirtualClock
 from cloudtune.errors import AccessDeniedError, NotFoundError, ThrottledError
-from cloudtune.sagemaker.feed import JobFeed, existing_attempts
+from cloudtune.sagemaker.existing import existing_attempts
+from cloudtune.sagemaker.feed import JobFeed
 from cloudtune.sagemaker.following import FeedOptions
 from cloudtune.sagemaker.lines import ReporterReader
-from cloudtune.trial import AttemptId, AttemptStatus, Observation, Report, StatusChange
+from cloudtune.trial import AttemptId, AttemptStatus, Cause, Interruption, Observation, Report, StatusChange
 
 A, B = AttemptId(0, 0), AttemptId(1, 0)
 
@@ -28,6 +29,13 @@ class Scripted(Aws):
     modified: dict[str, float] = field(default_factory=dict)
     lines: list[tuple[str, float, str]] = field(default_factory=list)
     page_size: int = 100
+    lag: float | None = None
+    transitions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    shown: dict[str, Any] = field(default_factory=dict)
+    """What descriptions show besides."""
+    index: dict[str, str] = field(default_factory=dict)
+    """Statuses in the index of Search, where they differ; none at all if empty."""
+    searches: list[Any] = field(default_factory=list)
     fail: Callable[[str, int], Exception | None] = lambda operation, number: None
     asked: list[str] = field(default_factory=list)
 
@@ -40,6 +48,8 @@ class Scripted(Aws):
             "ListTrainingJobs": self._list,
             "FilterLogEvents": self._filter,
             "DescribeTrainingJob": self._describe,
+            "Search": self._search,
+            "StopTrainingJob": self._stop,
         }
         return answers[operation](**request)
 
@@ -60,9 +70,17 @@ class Scripted(Aws):
 
     def _filter(self, **request: Any) -> dict[str, Any]:
         found = [
-            {"logStreamName": f"{job}/algo-1-1", "timestamp": int(at * 1000), "eventId": f"{job}{at}", "message": text}
+            {
+                "logStreamName": self.stream(job),
+                "timestamp": int(at * 1000),
+                "eventId": f"{job}{at}",
+                "message": text,
+                **({} if self.lag is None else {"ingestionTime": int((at + self.lag) * 1000)}),
+            }
             for job, at, text in self.lines
-            if at * 1000 >= request.get("startTime", 0) and f"{job}/".startswith(request["logStreamNamePrefix"])
+            if at * 1000 >= request.get("startTime", 0)
+            and self.stream(job).startswith(request.get("logStreamNamePrefix", ""))
+            and self.stream(job) in request.get("logStreamNames", [self.stream(job)])
         ]
         begin = int(request.get("nextToken", 0))
         page = {"events": found[begin : begin + self.page_size]}
@@ -78,8 +96,35 @@ class Scripted(Aws):
             "TrainingJobStatus": self.jobs[name],
             "TrainingStartTime": moment(0.0),
             "BillableTimeInSeconds": 3600,
+            "CreationTime": moment(0.0),
             "LastModifiedTime": moment(self.modified.get(name, 0.0)),
+            "SecondaryStatusTransitions": self.transitions.get(name, []),
+            **self.shown,
         }
+
+    def _search(self, **request: Any) -> dict[str, Any]:
+        """By what is asked for here: a change since a moment, or being at work; from an index that may be behind."""
+        self.searches.append(request["SearchExpression"])
+        texts = [entry["Value"] for entry in request["SearchExpression"]["Filters"]]
+        found = []
+        for name in self.jobs:
+            status = self.index.get(name, self.jobs[name])
+            record = {**self._describe(TrainingJobName=name), "TrainingJobStatus": status}
+            at_work = status in ("InProgress", "Stopping")
+            wanted = at_work if len(texts) == 1 else record["LastModifiedTime"].isoformat() >= texts[1]
+            if texts[0] in name and wanted and status:
+                found.append({"TrainingJob": record})
+        begin = int(request.get("NextToken", 0))
+        more = begin + 100 < len(found)
+        return {"Results": found[begin : begin + 100], **({"NextToken": str(begin + 100)} if more else {})}
+
+    def _stop(self, **request: Any) -> dict[str, Any]:
+        self.jobs[request["TrainingJobName"]] = "Stopping"
+        return {}
+
+    def stream(self, job: str) -> str:
+        """A line's job may name its stream, too."""
+        return job if "/" in job else f"{job}/algo-1-1"
 
 
 def moment(seconds: float) -> datetime:
@@ -155,13 +200,14 @@ def test_statuses_are_told_although_the_log_can_not_be_read(aws: Scripted, feed:
 def test_a_throttled_description_delays_the_last_word_only(aws: Scripted, feed: JobFeed, clock: VirtualClock) -> None:
     aws.lines = [report("a-00000-0", 1)]
     aws.jobs["a-00000-0"] = "Completed"
-    aws.fail = throttle("DescribeTrainingJob", 1, 2)
+    aws.fail = throttle("DescribeTrainingJob", 1)
     assert statuses(feed.poll()) == [AttemptStatus.DRAINING]
+    clock.sleep(5)
     with pytest.raises(ThrottledError):
         feed.poll()
     seen = until_final(feed, clock)
     assert seen[-1] == StatusChange(A, AttemptStatus.COMPLETED, clock.now(), "", 2.0)
-    assert aws.asked.count("DescribeTrainingJob") == 3
+    assert aws.asked.count("DescribeTrainingJob") == 2
 
 
 def test_without_permission_the_reason_is_not_swallowed(aws: Scripted, feed: JobFeed) -> None:
@@ -189,11 +235,12 @@ def test_a_report_that_arrives_after_the_job_ended_still_counts(
     assert statuses(seen) == [AttemptStatus.STOPPED]
 
 
-def test_a_line_later_than_the_overlap_is_found_by_the_last_reading(
+def test_a_line_later_than_any_overlap_is_found_by_the_last_reading(
     aws: Scripted, feed: JobFeed, clock: VirtualClock
 ) -> None:
     aws.lines = [report("a-00000-0", 1), report("a-00000-0", 500)]
     assert epochs(feed.poll()) == [1, 500]
+    clock.sleep(60)
     aws.lines.insert(1, report("a-00000-0", 2))
     assert epochs(feed.poll()) == []
     aws.jobs["a-00000-0"], aws.modified["a-00000-0"] = "Completed", 600.0
@@ -207,8 +254,40 @@ def test_a_job_that_no_listing_shows_is_asked_for_by_name(aws: Scripted, feed: J
     assert list(feed.poll()) == []
     assert "DescribeTrainingJob" not in aws.asked
     clock.sleep(2)
-    seen = feed.poll()
+    aws.jobs["a-00000-0"] = "InProgress"
+    aws.fail = lambda operation, number: NotFoundError("a replica") if (operation, number) == _FIRST_ANSWER else None
+    assert statuses(feed.poll()) == [AttemptStatus.RUNNING]
+
+
+_FIRST_ANSWER = ("DescribeTrainingJob", 1)
+
+
+def test_a_job_is_gone_once_three_answers_in_a_row_say_so(aws: Scripted, feed: JobFeed, clock: VirtualClock) -> None:
+    del aws.jobs["a-00000-0"]
+    seen: list[Observation] = []
+    for second in range(0, 120):
+        seen.extend(feed.poll())
+        if seen:
+            break
+        clock.sleep(1)
+    assert second == 90  # asked after 60, 75 and 90 seconds
     assert statuses(seen) == [AttemptStatus.DRAINING, AttemptStatus.FAILED]
+    assert isinstance(seen[-1], StatusChange)
+    assert seen[-1].cause is Cause.OUTSIDE
+    assert aws.asked.count("DescribeTrainingJob") == 3
+
+
+def test_one_answer_that_there_is_no_such_job_is_no_end(aws: Scripted, feed: JobFeed, clock: VirtualClock) -> None:
+    listed = aws._list
+    aws.fail = lambda operation, number: NotFoundError("a replica") if (operation, number) == _FIRST_ANSWER else None
+    aws._list = lambda **request: {"TrainingJobSummaries": []}  # type: ignore[method-assign]
+    clock.sleep(61)
+    assert list(feed.poll()) == []
+    aws._list = listed  # type: ignore[method-assign]
+    assert statuses(feed.poll()) == [AttemptStatus.RUNNING]
+    for _ in range(30):
+        clock.sleep(10)
+        assert list(feed.poll()) == []
 
 
 def test_a_change_that_the_listing_of_changes_missed_is_found_by_the_next_full_one(
@@ -223,6 +302,7 @@ def test_a_change_that_the_listing_of_changes_missed_is_found_by_the_next_full_o
     assert list(feed.poll()) == []
     clock.sleep(200)
     assert AttemptStatus.DRAINING in statuses(feed.poll())
+    assert (aws.asked.count("Search"), aws.asked.count("DescribeTrainingJob")) == (1, 1)
 
 
 def test_an_adopted_attempt_is_read_from_its_beginning_though_others_are_far_ahead(

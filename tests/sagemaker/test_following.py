@@ -11,14 +11,14 @@ from cloudtune.sagemaker import FLOAT, FeedOptions, MetricDefinition
 from cloudtune.sagemaker.following import FollowedAttempt
 from cloudtune.sagemaker.lines import LineReader, LogLine, RegexReader, ReporterReader
 from cloudtune.sagemaker.states import STOPPED_FROM_OUTSIDE, JobEnd, JobState, job_end
-from cloudtune.trial import AttemptId, AttemptStatus, Observation, Report, StatusChange
+from cloudtune.trial import AttemptId, AttemptStatus, Cause, Observation, Report, StatusChange
 
-OPTIONS = FeedOptions(drain_quiet_seconds=10, drain_limit_seconds=100)
+OPTIONS = FeedOptions(drain_quiet_seconds=10, drain_limit_seconds=100, silent_seconds=50)
 COMPLETED = JobEnd(AttemptStatus.COMPLETED, "", True, 0.5)
 
 
 def followed(reader: LineReader | None = None) -> FollowedAttempt:
-    return FollowedAttempt(AttemptId(0, 0), "a-00000-0", 3.6, reader or ReporterReader(), overlap=60, now=0.0)
+    return FollowedAttempt(AttemptId(0, 0), "a-00000-0", 3.6, reader or ReporterReader(), now=0.0)
 
 
 def state(status: str, secondary: str = "", modified: float = 1.0) -> JobState:
@@ -61,6 +61,14 @@ def test_a_spot_interruption_is_no_step_back() -> None:
     list(attempt.take_state(state("InProgress", "Training", 1), 0.0))
     assert list(attempt.take_state(state("InProgress", "Interrupted", 2), 0.0)) == []
     assert list(attempt.take_state(state("InProgress", "Training", 3), 0.0)) == []
+
+
+def test_a_job_that_is_over_stays_over_whatever_an_index_says() -> None:
+    attempt = followed()
+    list(attempt.take_state(state("Completed", "Completed", 5), 0.0))
+    assert list(attempt.take_state(state("InProgress", "Training", 5), 0.0)) == []
+    assert list(attempt.take_state(state("InProgress", "Training", 9), 0.0)) == []
+    assert attempt.is_over
 
 
 def test_an_older_state_that_arrives_later_is_ignored() -> None:
@@ -116,7 +124,9 @@ def test_every_outcome_has_a_name(
 def test_the_bill_is_billable_time_at_the_price_of_the_instances() -> None:
     assert job_end(description("Completed", BillableTimeInSeconds=1800), 2.0, None).dollars == 1.0
     assert job_end(description("Completed", BillableTimeInSeconds=1800), None, None).dollars is None
-    assert job_end({"TrainingJobStatus": "Failed"}, 2.0, None) == JobEnd(AttemptStatus.FAILED, "Failed", False, 0.0)
+    assert job_end({"TrainingJobStatus": "Failed"}, 2.0, None) == JobEnd(
+        AttemptStatus.FAILED, "Failed", False, 0.0, Cause.SERVICE
+    )
     resources = {"SelectedInstanceType": "ml.m5.xlarge", "SelectedInstanceCount": 2}
     selected = description("Completed", BillableTimeInSeconds=3600, ResourceConfig=resources)
     assert job_end(selected, 9.0, None).dollars == 0.46
@@ -127,13 +137,13 @@ def test_a_log_is_drained_until_it_is_quiet_and_then_read_once_more() -> None:
     list(attempt.take_lines([report_line(1)], 0.0))
     assert statuses(attempt.take_state(state("Completed", modified=2), 100.0)) == [AttemptStatus.DRAINING]
     attempt.take_end(COMPLETED)
-    assert not attempt.wants_rereading(105.0, OPTIONS)
+    assert not attempt.wants_rereading(105.0, OPTIONS, None)
     assert epochs(attempt.take_lines([report_line(2)], 108.0)) == [2]
-    assert not attempt.wants_rereading(112.0, OPTIONS)
-    assert attempt.wants_rereading(118.0, OPTIONS)
-    assert not attempt.is_final(118.0, OPTIONS)
+    assert not attempt.wants_rereading(112.0, OPTIONS, None)
+    assert attempt.wants_rereading(118.0, OPTIONS, None)
+    assert not attempt.is_final(118.0, OPTIONS, None)
     assert list(attempt.take_whole_log([report_line(1), report_line(2)], 118.0)) == []
-    assert attempt.is_final(118.0, OPTIONS)
+    assert attempt.is_final(118.0, OPTIONS, None)
     last = attempt.last_word(118.0)
     assert (last.status, last.dollars) == (AttemptStatus.COMPLETED, 0.5)
 
@@ -145,10 +155,10 @@ def test_the_last_reading_finds_what_the_feed_missed_and_then_waits_again() -> N
     attempt.take_end(COMPLETED)
     whole = [report_line(1), report_line(2), report_line(3)]
     assert epochs(attempt.take_whole_log(whole, 110.0)) == [2]
-    assert not attempt.is_final(110.0, OPTIONS)
-    assert attempt.wants_rereading(120.0, OPTIONS)
+    assert not attempt.is_final(110.0, OPTIONS, None)
+    assert attempt.wants_rereading(120.0, OPTIONS, None)
     assert epochs(attempt.take_whole_log(whole, 120.0)) == []
-    assert attempt.is_final(120.0, OPTIONS)
+    assert attempt.is_final(120.0, OPTIONS, None)
 
 
 def test_draining_is_bounded_however_much_is_still_printed() -> None:
@@ -157,30 +167,68 @@ def test_draining_is_bounded_however_much_is_still_printed() -> None:
     attempt.take_end(COMPLETED)
     for second in range(1, 110):
         list(attempt.take_lines([report_line(second)], float(second)))
-        assert attempt.wants_rereading(float(second), OPTIONS) == (second >= 100)
+        assert attempt.wants_rereading(float(second), OPTIONS, None) == (second >= 100)
 
 
-def test_nothing_reported_is_waited_for_longer() -> None:
+@pytest.mark.parametrize(
+    ("end", "seconds"),
+    [
+        (JobEnd(AttemptStatus.FAILED, "AlgorithmError", True, 0.5), 30.0),
+        (JobEnd(AttemptStatus.STOPPED, "", True, 0.5), 30.0),
+        (COMPLETED, 50.0),
+    ],
+    ids=["failed", "stopped", "in order, which is strange"],
+)
+def test_nothing_reported_is_waited_for_longer(end: JobEnd, seconds: float) -> None:
     attempt = followed()
+    list(attempt.take_state(state(str(end.status.value), modified=2), 0.0))
+    attempt.take_end(end)
+    assert not attempt.wants_rereading(seconds - 1, OPTIONS, None)
+    assert attempt.wants_rereading(seconds, OPTIONS, None)
+
+
+@pytest.mark.parametrize(("lag", "seconds"), [(None, 10.0), (0.0, 10.0), (8.0, 22.0), (30.0, 55.0), (180.0, 100.0)])
+def test_a_log_must_be_quiet_for_longer_than_its_lines_are_late_but_not_for_ever(
+    lag: float | None, seconds: float
+) -> None:
+    attempt = followed()
+    list(attempt.take_lines([report_line(1)], 0.0))
     list(attempt.take_state(state("Completed", modified=2), 0.0))
     attempt.take_end(COMPLETED)
-    assert not attempt.wants_rereading(29.0, OPTIONS)
-    assert attempt.wants_rereading(30.0, OPTIONS)
+    assert not attempt.wants_rereading(seconds - 1, OPTIONS, lag)
+    assert attempt.wants_rereading(seconds, OPTIONS, lag)
+
+
+def test_a_log_is_not_whole_before_it_is_known_how_the_job_ended() -> None:
+    attempt = followed()
+    list(attempt.take_state(state("Completed", modified=2), 0.0))
+    assert not attempt.wants_rereading(90.0, OPTIONS, None)
 
 
 def test_a_job_whose_script_never_started_has_no_log_to_wait_for() -> None:
     attempt = followed()
     list(attempt.take_state(state("Failed", modified=2), 0.0))
     attempt.take_end(JobEnd(AttemptStatus.FAILED, "no image", ran=False, dollars=0.0))
-    assert not attempt.wants_rereading(0.0, OPTIONS)
-    assert attempt.is_final(0.0, OPTIONS)
+    assert not attempt.wants_rereading(0.0, OPTIONS, None)
+    assert attempt.is_final(0.0, OPTIONS, None)
 
 
-def test_a_job_that_is_gone_has_failed() -> None:
+def test_a_job_that_is_gone_has_failed_and_not_by_its_own_fault() -> None:
     attempt = followed()
-    assert statuses(attempt.gone("Gone", 5.0)) == [AttemptStatus.DRAINING]
-    assert attempt.is_final(5.0, OPTIONS)
-    assert attempt.last_word(5.0).status is AttemptStatus.FAILED
+    assert list(attempt.take_not_found(5.0)) == []
+    assert list(attempt.take_not_found(6.0)) == []
+    assert statuses(attempt.take_not_found(7.0)) == [AttemptStatus.DRAINING]
+    assert attempt.is_final(7.0, OPTIONS, None)
+    assert (attempt.last_word(7.0).status, attempt.last_word(7.0).cause) == (AttemptStatus.FAILED, Cause.OUTSIDE)
+
+
+def test_answers_that_there_is_no_such_job_count_only_in_a_row() -> None:
+    attempt = followed()
+    for second in range(0, 20, 4):
+        assert list(attempt.take_not_found(second)) == []
+        assert list(attempt.take_not_found(second + 1)) == []
+        list(attempt.take_state(state("InProgress", "Training", second + 2), second + 2))
+    assert not attempt.is_over
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan")])
