@@ -13,6 +13,8 @@ import dill
 from cloudtune.backends.base import Experiment, TrialBackend
 from cloudtune.callbacks.base import CallbackList, TunerCallback
 from cloudtune.callbacks.progress import ProgressCallback
+from cloudtune.callbacks.removal import removal_callbacks
+from cloudtune.callbacks.remove_checkpoints import RemoveCheckpointsCallback
 from cloudtune.callbacks.store_results import StoreResultsCallback
 from cloudtune.clock import Clock, SystemClock
 from cloudtune.engine.engine import Engine, EngineOptions
@@ -112,6 +114,7 @@ class Tuner:
         self.callbacks = _with_storing(checked_callbacks(callbacks), results_update_interval)
         if not any(isinstance(callback, ProgressCallback) for callback in self.callbacks):
             self.callbacks.append(ProgressCallback(print_update_interval))
+        self._removal: list[TunerCallback] = []
         self._session: Session | None = None
         self._stop_wanted: str | None = None
 
@@ -135,6 +138,7 @@ class Tuner:
         needs, ``JournalConflictError`` if another process runs it.
         """
         self._stop_wanted = None
+        self._install_removal()
         session = self._begin()
         callbacks = CallbackList(self.callbacks)
         session.callbacks = callbacks
@@ -167,6 +171,15 @@ class Tuner:
             logger.error("callbacks failed: %s; see the tracebacks above", failed)
         if error := session.failure():
             raise error
+
+    def _install_removal(self) -> None:
+        """What lets go of checkpoints early comes last among the callbacks; made anew, for the criterion may change."""
+        self.callbacks = [callback for callback in self.callbacks if callback not in self._removal]
+        given = any(isinstance(callback, RemoveCheckpointsCallback) for callback in self.callbacks)
+        self._removal = removal_callbacks(
+            self.scheduler, self.trial_backend, self.stop_criterion, self.n_workers, with_safe=not given
+        )
+        self.callbacks += self._removal
 
     def stop(self, why: str = "asked to stop") -> None:
         """End an experiment that no process runs any more: stop what still runs, take in what it says.

@@ -1,0 +1,42 @@
+"""Which callbacks let go of checkpoints, for a scheduler and a backend."""
+
+from __future__ import annotations
+
+import logging
+
+from cloudtune.backends.base import TrialBackend
+from cloudtune.callbacks.base import TunerCallback
+from cloudtune.callbacks.remove_checkpoints import RemoveCheckpointsCallback
+from cloudtune.errors import OptionError
+from cloudtune.schedulers.base import TrialScheduler
+
+logger = logging.getLogger("cloudtune.callbacks")
+
+
+def removal_callbacks(
+    scheduler: TrialScheduler, backend: TrialBackend, stop_criterion: object, n_workers: object, with_safe: bool = True
+) -> list[TunerCallback]:
+    """None unless the backend has ``delete_checkpoints=True``; else safe removal, and what the scheduler asks for.
+
+    Raises ``OptionError`` if the scheduler can't be given what it asks for.
+    """
+    if not getattr(backend, "delete_checkpoints", False):
+        if getattr(scheduler, "early_checkpoint_removal", None) is not None:
+            logger.warning("all checkpoints are kept: early removal needs delete_checkpoints=True of the backend")
+        return []
+    callbacks: list[TunerCallback] = [RemoveCheckpointsCallback()] if with_safe else []
+    special = scheduler.callback_for_checkpoint_removal(stop_criterion)
+    if special is None:
+        return callbacks
+    if not isinstance(special, TunerCallback):
+        raise OptionError(
+            f"callback_for_checkpoint_removal of {type(scheduler).__name__} returned {special!r}",
+            "return a TunerCallback, or None",
+        )
+    most = getattr(special, "max_num_checkpoints", None)
+    if isinstance(most, int) and isinstance(n_workers, int) and most <= n_workers:
+        raise OptionError(
+            f"max_num_checkpoints={most} leaves no checkpoint to {n_workers} workers' paused trials",
+            f"give more than n_workers={n_workers}: each running trial has a checkpoint in any case",
+        )
+    return [*callbacks, special]
