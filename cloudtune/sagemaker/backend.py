@@ -16,7 +16,8 @@ from cloudtune.names import check_tuner_name, job_name
 from cloudtune.options import named_options
 from cloudtune.sagemaker import checkpoints, preflight
 from cloudtune.sagemaker.choices import Demand
-from cloudtune.sagemaker.feed import JobFeed, existing_attempts, job_exists
+from cloudtune.sagemaker.existing import existing_attempts, job_exists
+from cloudtune.sagemaker.feed import JobFeed
 from cloudtune.sagemaker.following import FeedOptions
 from cloudtune.sagemaker.images import default_image
 from cloudtune.sagemaker.launching import Launcher
@@ -182,7 +183,7 @@ class SageMakerBackend:
             return self._launched[attempt.id]
         request, existed = self._launching().launch(attempt)
         self._mention(request)
-        self._following().follow(attempt.id, request.dollars_per_hour, older=existed)
+        self._following().follow(attempt.id, request.dollars_per_hour, existed, expected=request.request)
         self._launched[attempt.id] = Launch(request.name, request.dollars_per_hour)
         return self._launched[attempt.id]
 
