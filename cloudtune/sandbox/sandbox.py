@@ -5,11 +5,13 @@ from __future__ import annotations
 import atexit
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from cloudtune.sandbox.faults.named import named_plan
+from cloudtune.sandbox.faults.plan import FaultPlan
 from cloudtune.sandbox.settings import ACCOUNT_ID, REGION, Delays, Settings
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class Sandbox:
     shared with whoever uses the sandbox (``now()`` and ``sleep(seconds)``); it may jump, and nothing waits. Then there
     is no port: ``session()`` and ``client()`` reach it from this process only.
 
+    ``faults``: what goes wrong, as a ``FaultPlan`` or by the name of one, such as "bad-tuesday".
+
     Raises ValueError on settings that make no sense, ImportError without the extra ``sandbox``, OSError if the
     port is taken or another sandbox uses the directory.
     """
@@ -53,6 +57,7 @@ class Sandbox:
         account_id: str | None = None,
         clock: TimeSource | None = None,
         jobs: Script | None = None,
+        faults: str | FaultPlan | None = None,
     ) -> None:
         if clock is not None and jobs is None:
             raise ValueError("processes run in real time: with a clock, give their script as jobs")
@@ -68,6 +73,7 @@ class Sandbox:
             account_id=account_id or ACCOUNT_ID,
             quotas=dict(quotas or {}),
             interpreters=dict(interpreters or {}),
+            faults=named_plan(faults) if isinstance(faults, str) else faults or FaultPlan(),
         )
         self._own_account = account_id is None
         self._clock = clock
@@ -160,8 +166,11 @@ class Sandbox:
         from cloudtune.sandbox.in_process import in_process_session
 
         if self._session is None:
-            self._session = in_process_session(self._running().application, self.region)
+            self._session = in_process_session(self._answer, self.region)
         return self._session
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        return self._running().application(environ, start_response)
 
     def call_counts(self) -> Counter[str]:
         """Calls answered so far by "service.Operation", whoever made them."""
@@ -174,6 +183,17 @@ class Sandbox:
     def reset_call_counts(self) -> None:
         """Count from zero again."""
         self._running().gateway.record.clear()
+
+    def faults_injected(self) -> Counter[str]:
+        """What has gone wrong so far, by kind."""
+        return self._running().faults.injected.counts()
+
+    def fail_next(self, operation: str, kind: str, times: int = 1) -> None:
+        """Let the next calls of "service.Operation" go wrong: "throttled", "internal-error", "internal-failure",
+        "unavailable", "timeout", "timeout-after", "reset", "reset-after"; of CreateTrainingJob also "limit-exceeded",
+        "capacity-refused", "no-capacity". Raises ValueError for other names.
+        """
+        self._running().faults.fail_next(operation, kind, times)
 
     def reset(self) -> None:
         """End all jobs and forget everything."""
