@@ -22,7 +22,11 @@ LITTLE_LAG = 30.0
 """Seconds: up to this twice the largest measured lag is awaited; once there was more, ``LONGEST_HOLD``."""
 
 FIRST_ATTEMPTS = 4
-"""So many attempts are watched before their lag is taken for everybody's; until then ``LONGEST_HOLD``."""
+"""Until so many attempts, the first to run, have shown their lag, ``LONGEST_HOLD`` is awaited.
+
+Not the first that are seen: those would be the ones that lag least. Of a silent one among them, four times as many
+others are taken for it.
+"""
 
 _REMEMBERED = 256
 
@@ -33,8 +37,19 @@ class LagGauge:
     def __init__(self) -> None:
         self._largest = self._before = 0.0
         self._count = 0
-        self._attempts: set[AttemptId] = set()
+        self._cohort: dict[AttemptId, bool] = {}
+        """The first attempts to run, and whether they have reported or ended."""
+        self._reported: set[AttemptId] = set()
         self._last_look: float | None = None
+
+    def runs(self, attempt: AttemptId) -> None:
+        if len(self._cohort) < FIRST_ATTEMPTS:
+            self._cohort.setdefault(attempt, False)
+
+    def is_done(self, attempt: AttemptId) -> None:
+        """It has reported, or can't any more."""
+        if attempt in self._cohort:
+            self._cohort[attempt] = True
 
     def look(self, reports: Iterable[Report], now: float) -> None:
         """All new reports of one look at the backend."""
@@ -45,8 +60,9 @@ class LagGauge:
         for report in reports:
             # what was emitted after the last look could not have been seen sooner
             self._add(now - report.emitted_at if report.emitted_at < last else 0.0)
-            if len(self._attempts) < FIRST_ATTEMPTS:
-                self._attempts.add(report.attempt)
+            self.is_done(report.attempt)
+            if len(self._reported) < 4 * FIRST_ATTEMPTS:
+                self._reported.add(report.attempt)
 
     def _add(self, lag: float) -> None:
         self._largest = max(self._largest, lag)
@@ -57,9 +73,14 @@ class LagGauge:
     def expected(self) -> float:
         """Seconds after which a report will have been seen."""
         largest = max(self._largest, self._before)
-        if len(self._attempts) < FIRST_ATTEMPTS or largest > LITTLE_LAG:
+        if largest > LITTLE_LAG or not self._is_known():
             return LONGEST_HOLD
         return 2 * largest
+
+    def _is_known(self) -> bool:
+        if len(self._reported) >= 4 * FIRST_ATTEMPTS:
+            return True
+        return len(self._cohort) == FIRST_ATTEMPTS and all(self._cohort.values())
 
 
 class Arrivals:
@@ -90,10 +111,11 @@ class Arrivals:
         """What is to be processed now. ``hold``: False lets everything go that waits."""
         hold = hold and self._reports_lag
         if self._reports_lag:
+            for observation in seen:
+                self._note(observation)
             self._gauge.look([each for each in seen if isinstance(each, Report) and not self._is_known(each)], now)
         due: list[Observation] = []
         for observation in seen:
-            self._note(observation)
             if isinstance(observation, StatusChange) and not observation.status.is_final:
                 due.append(observation)  # decides nothing, and that a worker is free is to be known at once
             else:
@@ -110,8 +132,10 @@ class Arrivals:
         elif isinstance(observation, StatusChange):
             if observation.status.is_final:
                 self._newest.pop(attempt, None)
+                self._gauge.is_done(attempt)
             elif observation.status is AttemptStatus.RUNNING:
                 self._newest.setdefault(attempt, observation.at)
+                self._gauge.runs(attempt)
 
     def _queue(self, observation: Observation) -> None:
         queue = self._waiting.setdefault(observation.attempt, deque())

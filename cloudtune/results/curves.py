@@ -69,4 +69,5 @@ def numbers_only(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     counts = np.isfinite(values.to_numpy(dtype=float))
     if "repeated" in results:
         counts &= ~results["repeated"].to_numpy(dtype=bool)
-    return results.assign(**{metric: values}).loc[counts]
+    numbers: pd.DataFrame = results.assign(**{metric: values})[counts]
+    return numbers
