@@ -1,6 +1,33 @@
 """What may watch the tuner."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from cloudtune.callbacks.base import TunerCallback
+from cloudtune.callbacks.remove_checkpoints import RemoveCheckpointsCallback
 from cloudtune.callbacks.store_results import ExtraResultsComposer, StoreResultsCallback
 
-__all__ = ["TunerCallback", "StoreResultsCallback", "ExtraResultsComposer"]
+if TYPE_CHECKING:
+    from cloudtune.callbacks.hyperband_remove_checkpoints import (
+        HyperbandRemoveCheckpointsBaselineCallback,
+        HyperbandRemoveCheckpointsCallback,
+    )
+
+__all__ = [
+    "TunerCallback",
+    "StoreResultsCallback",
+    "ExtraResultsComposer",
+    # checkpoints
+    "RemoveCheckpointsCallback",
+    "HyperbandRemoveCheckpointsCallback",
+    "HyperbandRemoveCheckpointsBaselineCallback",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("HyperbandRemoveCheckpoints"):
+        from cloudtune.callbacks import hyperband_remove_checkpoints
+
+        return getattr(hyperband_remove_checkpoints, name)
+    raise AttributeError(f"module 'cloudtune.callbacks' has no attribute {name!r}")

@@ -53,7 +53,8 @@ class Ledger:
         self.relaunching: dict[int, Cause] = {}
         """Trials whose attempt was lost and whose next is not yet intended, with what became of it."""
         self.started_over: list[AttemptId] = []
-        """Attempts that began from nothing although their trial had come further; once for each time."""
+        """Attempts that began from nothing although their trial had come further; once for each time. Not those whose
+        checkpoint we had deleted."""
         self.interruptions = 0
         self.failures = 0
         self.reports_with_objective = 0
@@ -162,7 +163,7 @@ class Ledger:
         late = state.decided is not Action.CONTINUE or attempt.status.is_final or attempt is not state.current
         resource = self._resource(event.metrics)
         place = place_of(state, attempt, resource, event.emitted_at)
-        if place.started_over:
+        if place.started_over and not (attempt.from_scratch and not attempt.interruptions):
             self.started_over.append(attempt.id)
         self.rows.append(
             ResultRow(
