@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from cloudtune.backends.base import Capabilities
-from cloudtune.baselines import RandomSearch
+from cloudtune.baselines import ASHA, RandomSearch
 from cloudtune.callbacks.results_table import results_frame
 from cloudtune.engine.arrival import LONGEST_HOLD, LagGauge
 from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.journal import events as ev
 from cloudtune.schedulers import HyperbandScheduler
-from cloudtune.space import uniform
+from cloudtune.space import choice, uniform
 from cloudtune.testing.fake_backend import FakeBackend
 from cloudtune.testing.fake_cloud import FakeCloud, FakeTiming
 from cloudtune.trial import AttemptId, Config, Status
@@ -95,30 +95,30 @@ def test_in_the_order_of_arrival_they_would_be_others(monkeypatch: pytest.Monkey
 
 
 def test_of_two_paused_trials_the_one_is_promoted_that_came_first_and_not_the_one_that_was_seen_first() -> None:
-    losses = {0: 0.5, 1: 0.3, 2: 0.4}
-    numbered: dict[float, int] = {}
+    """They come to the first rung in the order of their numbers, with losses 0.5, 0.3, 0.4: trial 2 does not go on."""
+    space = {"x": choice([0.5, 0.3, 0.4]), "epochs": 3}
+    seconds = {0.5: 300.0, 0.3: 310.0, 0.4: 320.0}
 
-    def loss(config: Config, epoch: int) -> dict[str, float]:
-        return {"loss": losses[numbered.setdefault(config["x"], len(numbered))]}
-
-    def resumed(lag: Callable[[AttemptId], float]) -> int:
-        numbered.clear()
-        cloud = FakeCloud(loss, "epochs", timing=FakeTiming(lambda config: 100.0 + 10 * len(numbered), log_lag=lag))
+    def resumed(lag: float) -> list[int]:
+        timing = FakeTiming(lambda config: seconds[config["x"]], log_lag=lambda id: lag if id.trial_id == 1 else 0.0)
+        cloud = FakeCloud(lambda config, epoch: {"loss": config["x"]}, "epochs", timing=timing)
+        points = [{"x": x} for x in seconds]
+        scheduler = ASHA(
+            space,
+            metric="loss",
+            resource_attr="epoch",
+            max_resource_attr="epochs",
+            type="promotion",
+            points_to_evaluate=points,
+            random_seed=0,
+        )
         tuner = tuner_on(
-            cloud,
-            asha("promotion"),
-            StoppingCriterion(max_num_trials_started=2),
-            n_workers=3,
-            sleep_time=5.0,
-            tuner_name=f"promoted-{lag(AttemptId(1, 0)):.0f}",
-            wait_trial_completion_when_stopping=True,
+            cloud, scheduler, StoppingCriterion(max_wallclock_time=1e5), 3, sleep_time=5.0, tuner_name=f"lag-{lag:.0f}"
         )
         tuner.run()
-        launches: list[ev.LaunchIntended] = events(tuner, ev.LaunchIntended)
-        again = [event.trial_id for event in launches if event.attempt > 0]
-        return again[0] if again else -1
+        return [event.trial_id for event in events(tuner, ev.LaunchIntended) if event.attempt > 0]
 
-    assert resumed(lambda attempt: 0.0) == resumed(lambda attempt: 180.0 if attempt.trial_id == 1 else 0.0)
+    assert resumed(0.0) == resumed(180.0) == [1]
 
 
 # -- what it costs -----------------------------------------------------------------------------------------------------
