@@ -10,15 +10,17 @@ _HOMES = {
     "Sandbox": "cloudtune.sandbox.sandbox",
     "Delays": "cloudtune.sandbox.settings",
     "Settings": "cloudtune.sandbox.settings",
+    "FaultPlan": "cloudtune.sandbox.faults.plan",
     "Address": "cloudtune.sandbox.address",
     "find_running": "cloudtune.sandbox.detached",
 }
 
-__all__ = ["Sandbox", "Delays", "Settings", "Address", "find_running"]
+__all__ = ["Sandbox", "Delays", "Settings", "FaultPlan", "Address", "find_running"]
 
 if TYPE_CHECKING:
     from cloudtune.sandbox.address import Address
     from cloudtune.sandbox.detached import find_running
+    from cloudtune.sandbox.faults.plan import FaultPlan
     from cloudtune.sandbox.sandbox import Sandbox
     from cloudtune.sandbox.settings import Delays, Settings
 

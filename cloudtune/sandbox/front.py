@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,9 +12,12 @@ from typing import Any
 
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from cloudtune.sandbox.aws_error import ConnectionLostError
 from cloudtune.sandbox.moto_world import RequestHandler
 
 HOST = "127.0.0.1"
+LONGEST_SILENCE = 300.0
+"""Seconds for which a client without an answer is left waiting: no client of AWS waits for so long."""
 
 
 class HttpFront:
@@ -58,6 +63,18 @@ def _refuse(environ: object, start_response: Callable[..., object]) -> list[byte
 
 class _QuietHandler(RequestHandler):
     """Requests are counted, not printed."""
+
+    def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
+        if not isinstance(error, ConnectionLostError):
+            super().connection_dropped(error, environ)
+            return
+        if error.timed_out:
+            # readable: it has hung up (or says more, which no client does that waits)
+            select.select([self.connection], [], [], LONGEST_SILENCE)
+        # closed this way, it is a reset and no orderly end
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        socket.close(self.connection.detach())
+        self.close_connection = True
 
     def log(self, type: str, message: str, *args: object) -> None:
         if type == "error":

@@ -8,9 +8,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from cloudtune.sandbox.address import CONTROL_PATH
-from cloudtune.sandbox.aws_error import AwsError
+from cloudtune.sandbox.aws_error import AwsError, ConnectionLostError
 from cloudtune.sandbox.call_record import CallRecord
 from cloudtune.sandbox.calls import Call, identify
+from cloudtune.sandbox.container.s3 import USER_AGENT
+from cloudtune.sandbox.faults.calls import CallFault
+from cloudtune.sandbox.faults.faults import Faults
+from cloudtune.sandbox.faults.pages import smaller_listing
 from cloudtune.sandbox.guards import CallLocks, changes_state
 from cloudtune.sandbox.refusals import not_implemented, refusal
 from cloudtune.sandbox.replies import Reply, json_reply
@@ -24,7 +28,10 @@ class Gateway:
     """A WSGI application: ``responders`` by service first, then ``behind``.
 
     ``on_change`` hears of each call that has changed what is behind. ``control`` does what the sandbox's command asks.
-    ``now`` in seconds since the epoch.
+    ``now`` in seconds since the epoch. ``faults``: what becomes of calls; of those that no container's machinery makes,
+    whose clients can't be told from the service.
+
+    Where a fault leaves a client without an answer, calling it raises ConnectionLostError.
     """
 
     def __init__(
@@ -34,11 +41,13 @@ class Gateway:
         on_change: Callable[[Call], None],
         control: Callable[[str], dict[str, Any]],
         now: Callable[[], float],
+        faults: Faults,
     ) -> None:
         self._responders = responders
         self._behind = behind
         self._on_change = on_change
         self._control = control
+        self._faults = faults
         self._locks = CallLocks()
         self.record = CallRecord(now)
         """The calls so far."""
@@ -50,26 +59,38 @@ class Gateway:
         path = environ.get("PATH_INFO", "/").encode("latin-1").decode(errors="replace")
         call = identify(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), headers, body)
         if path.startswith(CONTROL_PATH) and "x-cloudtune-control" in headers:
-            reply: Reply | None = json_reply(self._control(path.removeprefix(CONTROL_PATH)))
-        else:
-            self.record.note(call.name)
-            reply = self._reply(call)
+            return _send(json_reply(self._control(path.removeprefix(CONTROL_PATH))), start_response)
+        self.record.note(call.name)
+        if USER_AGENT in headers.get("user-agent", ""):
+            return self._answer(call, environ, start_response)
+        fault = self._faults.on_call(call.name)
+        if fault is not None:
+            return self._fail(call, fault, environ, start_response)
+        environ["QUERY_STRING"] = smaller_listing(call, self._faults)
+        return self._answer(call, environ, start_response)
+
+    def _fail(self, call: Call, fault: CallFault, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        refused = fault.refusal(call.service)
+        if refused is not None:
+            return _send(refusal(call, refused), start_response, with_body=call.method != "HEAD")
+        if fault.done:
+            answered = self._answer(call, environ, lambda *_: None)
+            for _ in answered:
+                pass
+            if hasattr(answered, "close"):
+                answered.close()
+        raise ConnectionLostError(fault.timed_out)
+
+    def _answer(self, call: Call, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        reply = self._reply(call)
         if reply is None:
-            environ["wsgi.input"] = io.BytesIO(body)
-            environ["CONTENT_LENGTH"] = str(len(body))
+            environ["wsgi.input"] = io.BytesIO(call.body)
+            environ["CONTENT_LENGTH"] = str(len(call.body))
             try:
                 return self._pass_on(call, environ, start_response)
             except NotImplementedError:
                 reply = refusal(call, not_implemented(call))
-        start_response(
-            f"{reply.status} {'OK' if reply.status < 300 else 'Error'}",
-            [
-                ("Content-Type", reply.content_type),
-                ("Content-Length", str(len(reply.body))),
-                ("x-amzn-RequestId", str(uuid.uuid4())),
-            ],
-        )
-        return [reply.body]
+        return _send(reply, start_response)
 
     def _reply(self, call: Call) -> Reply | None:
         responder = self._responders.get(call.service)
@@ -98,6 +119,19 @@ class Gateway:
             if status.startswith("2"):
                 self._on_change(call)
         return [answer]
+
+
+def _send(reply: Reply, start_response: Any, with_body: bool = True) -> list[bytes]:
+    body = reply.body if with_body else b""
+    start_response(
+        f"{reply.status} {'OK' if reply.status < 300 else 'Error'}",
+        [
+            ("Content-Type", reply.content_type),
+            ("Content-Length", str(len(body))),
+            ("x-amzn-RequestId", str(uuid.uuid4())),
+        ],
+    )
+    return [body]
 
 
 def _read_body(environ: dict[str, Any]) -> bytes:

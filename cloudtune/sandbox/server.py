@@ -15,6 +15,7 @@ from cloudtune.sandbox.calls import Call
 from cloudtune.sandbox.clock import Clock, SystemClock
 from cloudtune.sandbox.container import ContainerSpec, TrainingContainer
 from cloudtune.sandbox.directories import open_directory, user_cache_directory
+from cloudtune.sandbox.faults.faults import Faults
 from cloudtune.sandbox.front import HttpFront
 from cloudtune.sandbox.gateway import Gateway, Responder
 from cloudtune.sandbox.iam import IamResponder
@@ -68,6 +69,7 @@ class Server:
             kept = settings.directory is not None
             self.archive: Archive = DirectoryArchive(self.directory / "state", self.world) if kept else NoArchive()
             self.quotas = Quotas(settings.quotas)
+            self.faults = Faults(settings.faults, self.clock.now, self.quotas.all())
             self.ledger = Ledger(self.clock, self.archive.save_job, self._release_instances)
             self.logs = LogStore(self.clock, settings.delays.log_ingestion, self.archive.save_event)
             front = HttpFront(settings.port, undo) if clock is None else None
@@ -119,6 +121,7 @@ class Server:
         self.world.clear()
         self.world.prepare(self.address.bucket, ROLE_NAME)
         self.gateway.record.clear()
+        self.faults.restart()
 
     def jobs_by_status(self) -> Counter[str]:
         self.executor.catch_up()
@@ -167,6 +170,7 @@ class Server:
             on_change=self.archive.save_call,
             control=self._control,
             now=self.clock.now,
+            faults=self.faults,
         )
 
     def _container(self, job: Job, directory: Path, write_line: Callable[[str], None]) -> Container:

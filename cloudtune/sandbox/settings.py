@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cloudtune.sandbox.faults.plan import FaultPlan
+from cloudtune.sandbox.faults.travel import plan_from_plain, plan_to_plain
+
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
 PROFILES = ("instant", "realistic")
@@ -90,6 +93,8 @@ class Settings:
     """Limits by instance type ("ml.m5.large": training job usage) or by a quota's full name."""
     interpreters: Mapping[str, str] = field(default_factory=dict)
     """Python executable by training image; the sandbox's own where none is named."""
+    faults: FaultPlan = field(default_factory=FaultPlan)
+    """What goes wrong."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -110,6 +115,7 @@ class Settings:
         plain["directory"] = None if self.directory is None else str(self.directory)
         plain["quotas"] = dict(self.quotas)
         plain["interpreters"] = dict(self.interpreters)
+        plain["faults"] = plan_to_plain(self.faults)
         return json.dumps(plain)
 
     @classmethod
@@ -117,4 +123,5 @@ class Settings:
         plain: dict[str, Any] = json.loads(text)
         plain["delays"] = Delays(**plain["delays"])
         plain["directory"] = None if plain["directory"] is None else Path(plain["directory"])
+        plain["faults"] = plan_from_plain(plain["faults"])
         return cls(**plain)
