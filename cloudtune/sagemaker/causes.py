@@ -16,7 +16,7 @@ _FAILURES: tuple[tuple[re.Pattern[str], Cause], ...] = tuple(
     for pattern, cause in (
         # first: what a script prints may speak of anything
         (r"^(AlgorithmError|ExecuteUserScriptError|ExitCode)", Cause.SCRIPT),
-        (r"CapacityError|insufficient\b.{0,40}\bcapacity|capacity\b.{0,40}\binsufficient", Cause.CAPACITY),
+        (r"CapacityError|sufficient.{0,40}capacity|capacity.{0,40}insufficient", Cause.CAPACITY),
         (r"unable to provision|no capacity|ResourceLimitExceeded|spot (instance )?interruption", Cause.CAPACITY),
         (r"^(InternalServerError|InternalServerException|InternalError|ServiceError)", Cause.SERVICE),
         (r"internal (server )?error|service unavailable|please (try again|retry)", Cause.SERVICE),

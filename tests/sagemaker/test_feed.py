@@ -265,7 +265,7 @@ _FIRST_ANSWER = ("DescribeTrainingJob", 1)
 def test_a_job_is_gone_once_three_answers_in_a_row_say_so(aws: Scripted, feed: JobFeed, clock: VirtualClock) -> None:
     del aws.jobs["a-00000-0"]
     seen: list[Observation] = []
-    for second in range(0, 120):
+    for second in range(120):
         seen.extend(feed.poll())
         if seen:
             break
