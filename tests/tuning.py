@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cloudtune.baselines import ASHA
 from cloudtune.callbacks.base import TunerCallback
@@ -49,7 +49,7 @@ def tuner_on(
     cloud: FakeCloud,
     scheduler: TrialScheduler | None = None,
     stop_criterion: Callable[[TuningStatus], bool] | None = None,
-    n_workers: int = 2,
+    n_workers: int | Literal["auto"] = 2,
     callbacks: Sequence[TunerCallback] = (),
     backend: FakeBackend | None = None,
     **options: Any,

@@ -25,8 +25,8 @@ def results_frame(
     Columns: ``trial_id``, ``attempt``, all reported metrics (``st_worker_…`` among them), ``config_{name}`` for
     every entry of the configuration, ``st_decision``, ``st_status`` (of the trial now, in its last row),
     ``late`` (came after the trial's fate was decided), ``repeated`` (work done once more after an interruption, a
-    relaunch or a resume; counts for nothing), ``st_emitted_at`` and ``st_seen_at`` (by the script, by the tuner; seconds
-    since the epoch), ``tuner_name``, ``st_tuner_time`` in seconds; then ``extra``, given by row number.
+    relaunch or a resume; counts for nothing), ``st_emitted_at`` and ``st_seen_at`` (by the script, by the tuner; in
+    seconds since the epoch), ``tuner_name``, ``st_tuner_time`` in seconds; then ``extra``, given by row number.
     """
     import pandas as pd
 

@@ -24,11 +24,22 @@ _STYLES = {
 
 
 def status_line(view: TuningStatus) -> str:
-    """Counts, time, cost and the best value, in one line."""
+    """Counts, time, cost, the best value and what trials wait for, in one line."""
     best = view.best()
     objective = view.metric_names[0]
     found = "" if best is None else f"; best {objective} {short(best[1][objective])} (trial {best[0]})"
-    return f"{view}{found}"
+    return f"{view}{found}{waiting_text(view)}"
+
+
+def waiting_text(view: TuningStatus) -> str:
+    """How many trials wait for their launch, and for what most of them."""
+    waiting = view.waiting()
+    if not waiting:
+        return ""
+    count = waiting.total()
+    (most, _), *others = waiting.most_common()
+    more = f" (and {len(others)} other reasons)" if others else ""
+    return f"; {count} trial{'s wait' if count > 1 else ' waits'}: {most}{more}"
 
 
 def status_table(view: TuningStatus, title: str, resource_attr: str | None = None) -> Table:
@@ -38,13 +49,13 @@ def status_table(view: TuningStatus, title: str, resource_attr: str | None = Non
     objective = view.metric_names[0]
     best = view.best()
     table = Table(title=title, caption=status_line(view), title_justify="left", caption_justify="left")
-    trials = view.trials()
+    trials = view.trials(view.most_interesting(MAX_ROWS))
     has_prices = any(trial.dollars for trial in trials)
     for name in ("trial", "status", resource_attr or "reports", objective, "seconds", "dollars", "configuration"):
         if name != "dollars" or has_prices:
             table.add_column(name, overflow="fold", no_wrap=name != "configuration")
     tuned = _varying([trial.config for trial in trials])
-    for trial in _shown(trials, best[0] if best else None):
+    for trial in trials:
         result = trial.last_result or {}
         done = result.get(resource_attr, "") if resource_attr else trial.reports
         mark = " *" if best and best[0] == trial.trial_id else ""
@@ -56,20 +67,21 @@ def status_table(view: TuningStatus, title: str, resource_attr: str | None = Non
             short(result.get(objective, "")),
             f"{trial.seconds:.0f}",
             *([f"{trial.dollars:.4f}"] if has_prices else []),
-            trial.reason if trial.status is Status.failed else config_text(tuned_values),
+            _why(trial) or config_text(tuned_values),
             style=_STYLES[trial.status],
         )
-    if len(trials) > MAX_ROWS:
-        table.add_row("…", f"{len(trials) - MAX_ROWS} more")
+    if view.num_trials_started > len(trials):
+        table.add_row("…", f"{view.num_trials_started - len(trials)} more")
     return table
 
 
-def _shown(trials: list[TrialView], best: int | None) -> list[TrialView]:
-    """Running trials and the best one first in line for a row, then the newest; in the order of their numbers."""
-    by_interest = sorted(
-        trials, key=lambda trial: (trial.trial_id == best, trial.status is Status.in_progress, trial.trial_id)
-    )
-    return sorted(by_interest[-MAX_ROWS:], key=lambda trial: trial.trial_id)
+def _why(trial: TrialView) -> str:
+    """Of a trial that has failed, waits, or needs a look."""
+    if trial.status is Status.failed:
+        return trial.reason
+    if trial.warning:
+        return f"warning: {trial.warning}"
+    return f"waits: {trial.waits_for}" if trial.waits_for else ""
 
 
 def _varying(configs: Sequence[Config]) -> list[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cloudtune.engine.ledger import Ledger
-from cloudtune.engine.state import ResultRow
+from cloudtune.engine.state import ResultRow, TrialState
 from cloudtune.trial import Config, Metrics, Mode, Status
 
 if TYPE_CHECKING:
@@ -51,6 +51,10 @@ class TrialView:
     seconds: float
     dollars: float
     reason: str
+    waits_for: str = ""
+    """Why it is not launched yet, as long as it is not."""
+    warning: str = ""
+    """Why somebody should look at it, while it runs."""
 
 
 class TuningStatus:
@@ -138,22 +142,35 @@ class TuningStatus:
         """Reasons why trials wait for their launch, with the number of trials."""
         return Counter(attempt.held for attempt in self._ledger.open.values() if attempt.held and not attempt.launched)
 
-    def trials(self) -> list[TrialView]:
-        """All trials in the order of their numbers."""
-        return [
-            TrialView(
-                trial_id=state.trial.trial_id,
-                status=state.status,
-                config=state.trial.config,
-                attempts=len(state.attempts),
-                reports=self._keeper.reports[state.trial.trial_id],
-                last_result=state.last_result,
-                seconds=sum(attempt.seconds(self._now) for attempt in state.attempts),
-                dollars=state.cost(self._now),
-                reason=state.current.held or state.reason,
-            )
-            for state in self._ledger.trials
-        ]
+    def trials(self, trial_ids: Iterable[int] | None = None) -> list[TrialView]:
+        """These trials; by default all, in the order of their numbers."""
+        states = self._ledger.trials
+        return [self._view(states[trial_id]) for trial_id in (range(len(states)) if trial_ids is None else trial_ids)]
+
+    def most_interesting(self, count: int) -> list[int]:
+        """The best trial, those that run, and the newest of the others, in the order of their numbers."""
+        best = self.best()
+        ids = [best[0]] if best else []
+        running = sorted({attempt.trial_id for attempt in self._ledger.open}, reverse=True)
+        newest = range(len(self._ledger.trials) - 1, max(-1, len(self._ledger.trials) - 1 - count), -1)
+        chosen = dict.fromkeys([*ids, *running, *newest])
+        return sorted(list(chosen)[:count])
+
+    def _view(self, state: TrialState) -> TrialView:
+        waits_for = "" if state.current.launched or state.current.status.is_final else state.current.held
+        return TrialView(
+            trial_id=state.trial.trial_id,
+            status=state.status,
+            config=state.trial.config,
+            attempts=len(state.attempts),
+            reports=self._keeper.reports[state.trial.trial_id],
+            last_result=state.last_result,
+            seconds=sum(attempt.seconds(self._now) for attempt in state.attempts),
+            dollars=state.cost(self._now),
+            reason=state.current.held or state.reason,
+            waits_for=waits_for,
+            warning="" if state.current.status.is_final else state.current.warning,
+        )
 
     def best(self, metric: str | None = None, mode: Mode | None = None) -> tuple[int, Metrics] | None:
         """(trial, report) with the best value of ``metric`` (default: the objective), late reports included.
