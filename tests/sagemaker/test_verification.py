@@ -52,30 +52,34 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("EnableManagedSpotTraining", False, "EnableManagedSpotTraining: asked True, got False"),
-        ("EnableManagedSpotTraining", None, "EnableManagedSpotTraining: asked True, got nothing"),
-        ("EnableNetworkIsolation", False, "EnableNetworkIsolation: asked True, got False"),
-        ("EnableInterContainerTrafficEncryption", False, "EnableInterContainerTrafficEncryption: asked True, got False"),
-        ("VpcConfig", None, "VpcConfig: asked {'SecurityGroupIds': ['sg-1', 'sg-2'], 'Subnets': ['subnet-1']}, got nothing"),
-        ("VpcConfig.Subnets", ["subnet-2"], "VpcConfig.Subnets: asked ['subnet-1'], got ['subnet-2']"),
-        ("Environment.MODE", None, "Environment.MODE: asked a value, got nothing"),
-        ("Environment.TOKEN", "none", "Environment.TOKEN: asked a value, got another"),
-        ("ResourceConfig.InstanceType", "ml.m5.xlarge", "ResourceConfig.InstanceType: asked 'ml.m5.large', got 'ml.m5.xlarge'"),
-        ("ResourceConfig.InstanceCount", 1, "ResourceConfig.InstanceCount: asked 2, got 1"),
-        ("ResourceConfig.VolumeSizeInGB", 10, "ResourceConfig.VolumeSizeInGB: asked 30, got 10"),
-        ("ResourceConfig.VolumeKmsKeyId", None, "ResourceConfig.VolumeKmsKeyId: asked 'key', got nothing"),
-        ("ResourceConfig.KeepAlivePeriodInSeconds", None, "ResourceConfig.KeepAlivePeriodInSeconds: asked 600, got nothing"),
-        ("ResourceConfig.KeepAlivePeriodInSeconds", 3600, "ResourceConfig.KeepAlivePeriodInSeconds: asked 600, got 3600"),
-        ("StoppingCondition.MaxRuntimeInSeconds", 86400, "StoppingCondition.MaxRuntimeInSeconds: asked 3600, got 86400"),
-        ("CheckpointConfig.S3Uri", "s3://bucket/x", "CheckpointConfig.S3Uri: asked 's3://bucket/checkpoints', got 's3://bucket/x'"),
-        ("OutputDataConfig.KmsKeyId", None, "OutputDataConfig.KmsKeyId: asked 'key', got nothing"),
-        ("RetryStrategy", None, "RetryStrategy: asked {'MaximumRetryAttempts': 3}, got nothing"),
-        ("RoleArn", "arn:other", "RoleArn: asked 'arn:aws:iam::123456789012:role/Trials', got 'arn:other'"),
-        ("AlgorithmSpecification.TrainingImage", "other", "AlgorithmSpecification.TrainingImage: asked 'repo/image:1', got 'other'"),
+        ("EnableManagedSpotTraining", False, "asked True, got False"),
+        ("EnableManagedSpotTraining", None, "asked True, got nothing"),
+        ("EnableNetworkIsolation", False, "asked True, got False"),
+        ("EnableInterContainerTrafficEncryption", False, "asked True, got False"),
+        ("VpcConfig", None, "asked {'SecurityGroupIds': ['sg-1', 'sg-2'], 'Subnets': ['subnet-1']}, got nothing"),
+        ("VpcConfig.Subnets", ["subnet-2"], "asked ['subnet-1'], got ['subnet-2']"),
+        ("Environment.MODE", None, "asked a value, got nothing"),
+        ("Environment.TOKEN", "none", "asked a value, got another"),
+        ("ResourceConfig.InstanceType", "ml.m5.xlarge", "asked 'ml.m5.large', got 'ml.m5.xlarge'"),
+        ("ResourceConfig.InstanceCount", 1, "asked 2, got 1"),
+        ("ResourceConfig.VolumeSizeInGB", 10, "asked 30, got 10"),
+        ("ResourceConfig.VolumeKmsKeyId", None, "asked 'key', got nothing"),
+        ("ResourceConfig.KeepAlivePeriodInSeconds", None, "asked 600, got nothing"),
+        ("ResourceConfig.KeepAlivePeriodInSeconds", 3600, "asked 600, got 3600"),
+        ("StoppingCondition.MaxRuntimeInSeconds", 86400, "asked 3600, got 86400"),
+        (
+            "CheckpointConfig.S3Uri",
+            "s3://bucket/x",
+            "CheckpointConfig.S3Uri: asked 's3://bucket/checkpoints', got 's3://bucket/x'",
+        ),
+        ("OutputDataConfig.KmsKeyId", None, "asked 'key', got nothing"),
+        ("RetryStrategy", None, "asked {'MaximumRetryAttempts': 3}, got nothing"),
+        ("RoleArn", "arn:other", "asked 'arn:aws:iam::123456789012:role/Trials', got 'arn:other'"),
+        ("AlgorithmSpecification.TrainingImage", "other", "asked 'repo/image:1', got 'other'"),
     ],
-)  # fmt: skip
+)
 def test_a_difference_names_field_asked_and_got(path: str, value: Any, said: str) -> None:
-    assert differences(REQUEST, changed(path, value)) == [said]
+    assert differences(REQUEST, changed(path, value)) == [f"{path}: {said}"]
 
 
 def test_what_the_service_adds_or_writes_otherwise_is_no_difference() -> None:
