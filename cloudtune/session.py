@@ -167,6 +167,14 @@ class Session:
         self._record(events)
         return [event.trial_id for event in events if isinstance(event, ev.CheckpointDeletionIntended)]
 
+    def warn_about(self, trial_id: int, text: str) -> None:
+        """Remember a warning about a trial that runs, unless it stands already."""
+        current = self.ledger.trials[trial_id].current
+        if current.warning != text and not current.status.is_final:
+            warned = ev.TrialWarned(self._clock.now(), trial_id, current.id.number, text)
+            self.ledger.apply(warned)
+            self._record([warned])
+
     @property
     def ended_by_itself(self) -> bool:
         """Over because of its criterion or its space, rather than because somebody asked or too much failed."""

@@ -13,7 +13,7 @@ import dill
 from cloudtune.backends.base import Experiment, TrialBackend
 from cloudtune.callbacks.base import CallbackList, TunerCallback
 from cloudtune.callbacks.progress import ProgressCallback
-from cloudtune.callbacks.removal import removal_callbacks
+from cloudtune.callbacks.removal import check_retention, removal_callbacks
 from cloudtune.callbacks.remove_checkpoints import RemoveCheckpointsCallback
 from cloudtune.callbacks.store_results import StoreResultsCallback
 from cloudtune.clock import Clock, SystemClock
@@ -175,6 +175,7 @@ class Tuner:
     def _install_removal(self) -> None:
         """What lets go of checkpoints early comes last among the callbacks; made anew, for the criterion may change."""
         self.callbacks = [callback for callback in self.callbacks if callback not in self._removal]
+        check_retention(self.callbacks, self.trial_backend)
         given = any(isinstance(callback, RemoveCheckpointsCallback) for callback in self.callbacks)
         self._removal = removal_callbacks(
             self.scheduler, self.trial_backend, self.stop_criterion, self.n_workers, with_safe=not given
@@ -201,6 +202,11 @@ class Tuner:
         checkpoint starts from scratch.
         """
         return self._session.delete_checkpoints(trial_ids, why) if self._session else []
+
+    def warn_about(self, trial_id: int, text: str) -> None:
+        """For callbacks: what somebody should look at in a running trial, for all who ask how it is; "": no longer."""
+        if self._session is not None:
+            self._session.warn_about(trial_id, text)
 
     @property
     def ended_by_itself(self) -> bool:

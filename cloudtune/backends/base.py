@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cloudtune.clock import Clock
 from cloudtune.trial import Attempt, AttemptId, Config, Launch, Observation
@@ -113,3 +113,14 @@ class TrialBackend(Protocol):
 
     def close(self) -> None:
         """Release what this process holds. Ends no attempt: the tuner stops them first."""
+
+
+@runtime_checkable
+class TellsCheckpoints(Protocol):
+    """A backend that knows how old a trial's checkpoint is."""
+
+    def checkpoint_committed_at(self, trial_id: int) -> float | None:
+        """When the trial's newest checkpoint was committed where its next attempt finds it (seconds since the epoch).
+
+        None if there is none. Cheap: one call. Raises errors of ``cloudtune.errors``.
+        """

@@ -97,6 +97,9 @@ class LocalBackend:
     def delete_checkpoint(self, trial_id: int) -> None:
         self._processes.delete_checkpoint(trial_id)
 
+    def checkpoint_committed_at(self, trial_id: int) -> float | None:
+        return self._processes.checkpoint_committed_at(trial_id)
+
     def logs(self, trial_id: int) -> Iterator[str]:
         return self._processes.logs(trial_id)
 

@@ -25,6 +25,7 @@ from cloudtune.backends.local_files import (
     trial_files,
 )
 from cloudtune.backends.local_run import LocalRun
+from cloudtune.checkpointing import is_manifest
 from cloudtune.clock import Clock
 from cloudtune.errors import AlreadyExistsError, CloudtuneError, OptionError
 from cloudtune.names import job_name
@@ -254,6 +255,12 @@ class LocalProcesses:
     def delete_checkpoint(self, trial_id: int) -> None:
         with file_errors(f"the checkpoint of trial {trial_id} can't be deleted"):
             remove_folder(self.trial(trial_id).checkpoints)
+
+    def checkpoint_committed_at(self, trial_id: int) -> float | None:
+        folder = self.trial(trial_id).checkpoints
+        with file_errors(f"the checkpoint of trial {trial_id} can't be looked at"):
+            names = [path for path in folder.iterdir() if is_manifest(path.name)] if folder.is_dir() else []
+            return max((path.stat().st_mtime for path in names), default=None)
 
     def logs(self, trial_id: int) -> Iterator[str]:
         """Standard output first, then standard error: which line of one came before which of the other is not known."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.callbacks.base import TunerCallback
+from cloudtune.callbacks.checkpoint_watchdog import CheckpointWatchdogCallback
 from cloudtune.callbacks.remove_checkpoints import RemoveCheckpointsCallback
+from cloudtune.callbacks.retain_checkpoints import RetainCheckpointsCallback
 from cloudtune.callbacks.store_results import ExtraResultsComposer, StoreResultsCallback
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ __all__ = [
     "RemoveCheckpointsCallback",
     "HyperbandRemoveCheckpointsCallback",
     "HyperbandRemoveCheckpointsBaselineCallback",
+    "RetainCheckpointsCallback",
+    "CheckpointWatchdogCallback",
 ]
 
 

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from cloudtune.backends.base import TrialBackend
 from cloudtune.callbacks.base import TunerCallback
 from cloudtune.callbacks.remove_checkpoints import RemoveCheckpointsCallback
+from cloudtune.callbacks.retain_checkpoints import RetainCheckpointsCallback
 from cloudtune.errors import OptionError
 from cloudtune.schedulers.base import TrialScheduler
 
 logger = logging.getLogger("cloudtune.callbacks")
+
+
+def check_retention(callbacks: Sequence[TunerCallback], backend: TrialBackend) -> None:
+    """Raises ``OptionError`` if a backend deletes what a callback is to keep."""
+    retained = any(isinstance(callback, RetainCheckpointsCallback) for callback in callbacks)
+    if retained and getattr(backend, "delete_checkpoints", False):
+        raise OptionError(
+            "RetainCheckpointsCallback has nothing to keep: delete_checkpoints=True deletes every checkpoint",
+            "leave delete_checkpoints out; the callback deletes what is not among the best",
+        )
 
 
 def removal_callbacks(

@@ -259,6 +259,9 @@ class Ledger:
         self.intents.pop(("delete", event.trial_id), None)
         self.trials[event.trial_id].checkpoint_deleted = not event.refused
 
+    def _trial_warned(self, event: ev.TrialWarned) -> None:
+        self._known(event.trial_id, event.attempt).warning = event.text
+
     def _comes_back(self, state: TrialState, attempt: AttemptState) -> None:
         """A trial is launched again: its checkpoint, if it still has one, is its own from here on."""
         self.intents.pop(("delete", state.trial.trial_id), None)
@@ -379,6 +382,7 @@ _FOLDS: dict[type[Any], Callable[[Ledger, Any], None]] = {
     ev.CheckpointCopied: Ledger._checkpoint_copied,
     ev.CheckpointDeletionIntended: Ledger._checkpoint_deletion_intended,
     ev.CheckpointDeleted: Ledger._checkpoint_deleted,
+    ev.TrialWarned: Ledger._trial_warned,
     ev.SpaceExhausted: Ledger._space_exhausted,
     ev.FinishIntended: Ledger._finish_intended,
     ev.ExperimentFinished: Ledger._experiment_finished,

@@ -24,6 +24,8 @@ class AttemptState:
     dollars_per_hour: float | None = None
     dollars: float | None = None
     held: str = ""
+    warning: str = ""
+    """Why somebody should look at it."""
     running_since: float | None = None
     ended_at: float | None = None
     stop_wanted: bool = False

@@ -174,6 +174,16 @@ class CheckpointDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialWarned:
+    """Somebody should look at a running attempt; with the empty text, no longer."""
+
+    at: float
+    trial_id: int
+    attempt: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class SpaceExhausted:
     """The scheduler has nothing left to start, for good."""
 
@@ -220,6 +230,7 @@ Event: TypeAlias = (
     | CheckpointCopied
     | CheckpointDeletionIntended
     | CheckpointDeleted
+    | TrialWarned
     | SpaceExhausted
     | FinishIntended
     | ExperimentFinished

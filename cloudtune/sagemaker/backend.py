@@ -212,6 +212,9 @@ class SageMakerBackend:
     def delete_checkpoint(self, trial_id: int) -> None:
         checkpoints.delete_checkpoint(self.aws, self._opened().layout, trial_id)
 
+    def checkpoint_committed_at(self, trial_id: int) -> float | None:
+        return checkpoints.newest_commit(self.aws, self._opened().layout, trial_id)
+
     def logs(self, trial_id: int) -> Iterator[str]:
         return self._following().printed(trial_id)
 

@@ -106,6 +106,12 @@ class FakeBackend:
     def delete_checkpoint(self, trial_id: int) -> None:
         self.cloud.answer("delete_checkpoint", lambda: self.cloud.checkpoints.pop(trial_id, None))
 
+    def checkpoint_committed_at(self, trial_id: int) -> float | None:
+        found: float | None = self.cloud.answer(
+            "checkpoint_committed_at", lambda: self.cloud.committed_at.get(trial_id)
+        )
+        return found
+
     def logs(self, trial_id: int) -> Iterator[str]:
         self.cloud.settle()
         for observation in self.cloud.feed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -72,6 +73,8 @@ class FakeFaults:
     ignores_stop: bool = False
     keeps_nothing: bool = False
     """Writes no checkpoints."""
+    keeps_until: float = math.inf
+    """Its checkpoints are copied up to this unit of work, and no longer."""
     keeps_every: int = 1
     """Writes one after so many units."""
 
@@ -136,6 +139,8 @@ class FakeCloud:
         self.jobs: dict[AttemptId, FakeJob] = {}
         self.checkpoints: dict[int, int] = {}
         """Units of work in each trial's checkpoint."""
+        self.committed_at: dict[int, float] = {}
+        """When each trial's newest checkpoint came."""
         self.creations: Counter[AttemptId] = Counter()
         self.calls: Counter[str] = Counter()
         self.feed: list[Observation] = []
@@ -260,8 +265,10 @@ class FakeCloud:
             self._end(job, at, AttemptStatus.FAILED, str(failure) or "it failed", Cause.SCRIPT)
             return
         job.done = unit
-        if not job.faults.keeps_nothing and unit % job.faults.keeps_every == 0:
+        faults = job.faults
+        if not faults.keeps_nothing and unit % faults.keeps_every == 0 and unit <= faults.keeps_until:
             self.checkpoints[job.attempt.id.trial_id] = unit
+            self.committed_at[job.attempt.id.trial_id] = at
         if metrics is not None and not job.faults.silent:
             self._report(job, at, metrics)
         self._go_on(job, at)
