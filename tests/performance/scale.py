@@ -45,6 +45,8 @@ DOCUMENTED_RATES = {
     "sagemaker.CreateTrainingJob": 1,
     "sagemaker.ListTrainingJobs": 2,
     "sagemaker.DescribeTrainingJob": 2,
+    "sagemaker.Search": 2,
+    "sagemaker.StopTrainingJob": 1,
     "logs.FilterLogEvents": 5,
 }
 """Calls per second that the reference texts name, or AWS's own pacing constants."""
@@ -60,13 +62,21 @@ class Look:
     ended: int
 
 
+@dataclass(frozen=True)
+class Mark:
+    """How far an experiment is: trials launched, observations made, seconds of its own that the tuner took."""
+
+    launched: int
+    observed: int
+    seconds: float
+
+
 @dataclass
 class Meter:
     """What an experiment costs, look by look."""
 
     looks: list[Look] = field(default_factory=list)
-    own_time: list[tuple[int, float]] = field(default_factory=list)
-    """Observations so far, and the tuner's own seconds so far."""
+    marks: list[Mark] = field(default_factory=list)
     answering: float = 0.0
     """Seconds that the sandbox took."""
 
@@ -79,12 +89,14 @@ class Meter:
 
         def counted() -> Sequence[Observation]:
             nonlocal observed
-            running, before = len(world.tuner.ledger.open), Counter(backend.aws.call_counts())
+            before = Counter(backend.aws.call_counts())
+            launched = before["CreateTrainingJob"]
+            self.marks.append(Mark(launched, observed, time.process_time() - self.answering))
+            running = sum(attempt.launched for attempt in world.tuner.ledger.open.values())
             news: Sequence[Observation] = poll()
             ended = sum(isinstance(seen, StatusChange) and seen.status.is_final for seen in news)
             self.looks.append(Look(running, Counter(backend.aws.call_counts()) - before, ended))
             observed += len(news)
-            self.own_time.append((observed, time.process_time() - self.answering))
             return news
 
         def timed(*request: Any) -> Iterable[bytes]:
@@ -98,10 +110,15 @@ class Meter:
         backend.poll, server.application = counted, timed
 
     def milliseconds_per_observation(self, parts: int = 5) -> list[float]:
-        """The tuner's own time in each part of the experiment, by observations."""
-        total = self.own_time[-1][0]
-        marks = [next(mark for mark in self.own_time if mark[0] >= total * part / parts) for part in range(parts + 1)]
-        return [1000 * (late[1] - early[1]) / (late[0] - early[0]) for early, late in itertools.pairwise(marks)]
+        """The tuner's own time in each part of the experiment, from the first launch to the last."""
+        total = self.marks[-1].launched
+        marks = [
+            next(mark for mark in self.marks if mark.launched >= total * part / parts) for part in range(parts + 1)
+        ]
+        return [
+            1000 * (late.seconds - early.seconds) / max(1, late.observed - early.observed)
+            for early, late in itertools.pairwise(marks)
+        ]
 
 
 @dataclass(frozen=True)
@@ -171,7 +188,7 @@ def experiment(size: tuple[int, int]) -> Cost:
             theirs_per_look=theirs,
             calls=counts.total(),
             theirs=sum(theirs) + 2 * trials + counts["sagemaker.StopTrainingJob"],
-            peaks={operation: world.sandbox.peak_rate(operation) for operation in counts},
+            peaks={operation: world.sandbox.peak_rate(operation) for operation in DOCUMENTED_RATES},
             milliseconds=meter.milliseconds_per_observation(),
             megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
         )
@@ -194,7 +211,7 @@ def show(costs: Sequence[Cost]) -> None:
     tuner = Table(title="The tuner itself")
     for column in ("workers", *(operation.partition(".")[2] for operation in DOCUMENTED_RATES)):
         rates.add_column(column, justify="right")
-    for column in ("workers", "ms per observation, by fifths of the experiment", "MB, sandbox included"):
+    for column in ("workers", "ms per observation, by fifths of the launches", "MB, sandbox included"):
         tuner.add_column(column, justify="right")
     for cost in costs:
         calls.add_row(

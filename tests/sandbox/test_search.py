@@ -9,7 +9,7 @@ import pytest
 
 from cloudtune.sandbox import Delays, Sandbox
 from cloudtune.sandbox.aws_error import AwsError
-from cloudtune.sandbox.training.search import search_jobs
+from cloudtune.sandbox.training.search import modified_from, search_jobs
 from tests.sandbox.support import client, create, wait_for_end
 
 
@@ -196,3 +196,13 @@ def test_other_resources_are_searched_by_moto(shared: Sandbox) -> None:
     sagemaker = client(shared, "sagemaker")
     sagemaker.create_model_package_group(ModelPackageGroupName="group")
     assert "Results" in sagemaker.search(Resource="ModelPackageGroup")
+
+
+@pytest.mark.parametrize("operator", ["GreaterThan", "GreaterThanOrEqualTo", "LessThan", "Equals", "NotEquals"])
+@pytest.mark.parametrize("together", ["And", "Or"])
+def test_what_is_not_looked_at_would_not_be_found(operator: str, together: str) -> None:
+    moment = condition("LastModifiedTime", operator, "1970-01-01T00:33:20Z")
+    expression = {"Filters": [moment, condition("TrainingJobName", "Contains", "o")], "Operator": together}
+    hidden = [entry["TrainingJobName"] for entry in RECORDS if entry["LastModifiedTime"] < modified_from(expression)]
+    assert not set(hidden) & set(found(expression))
+    assert bool(hidden) == (operator.startswith("Greater") and together == "And"), "and what can be is left out"

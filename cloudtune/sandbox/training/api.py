@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from cloudtune.sandbox.training.instances import Quotas
 from cloudtune.sandbox.training.job import STARTING, STOPPING, Job
 from cloudtune.sandbox.training.ledger import Ledger
 from cloudtune.sandbox.training.listing import list_jobs
-from cloudtune.sandbox.training.search import search_jobs
+from cloudtune.sandbox.training.search import modified_from, search_jobs
 from cloudtune.sandbox.validation import validate
 
 Answer = dict[str, Any]
@@ -32,6 +33,7 @@ class TrainingApi:
         quotas: Quotas,
         arn_prefix: str,
         search_lag: float,
+        check_launch: Callable[[Request], None],
     ) -> None:
         self._ledger = ledger
         self._executor = executor
@@ -39,6 +41,7 @@ class TrainingApi:
         self._quotas = quotas
         self._arn_prefix = arn_prefix
         self._search_lag = search_lag
+        self._check_launch = check_launch
         self._records = RecordCache()
         self._operations: dict[str, Callable[[Request], Answer]] = {
             "CreateTrainingJob": self.create,
@@ -86,6 +89,7 @@ class TrainingApi:
                     "Job name must be unique within an AWS account and region, and a training job with this name "
                     f"already exists ({jobs[name].arn})",
                 )
+            self._check_launch(request)
             now = self._ledger.clock.now()
             job = Job(name, self._arn_prefix + name, request, now, now, job_tags)
             self._expire_pools(now)
@@ -166,7 +170,9 @@ class TrainingApi:
         with self._ledger.reading() as jobs:
             now = self._ledger.clock.now()
             self._expire_pools(now)
-            indexed = [self._records.of(job, now) for job in jobs.values() if job.created + self._search_lag <= now]
+            oldest = modified_from(request.get("SearchExpression", {}))
+            asked = self._ledger.changed_after(math.nextafter(oldest, 0.0)) if oldest else jobs.values()
+            indexed = [self._records.of(job, now) for job in asked if job.created + self._search_lag <= now]
         found, token, total = search_jobs(request, indexed)
         answer: Answer = {
             "Results": [{"TrainingJob": entry} for entry in found],

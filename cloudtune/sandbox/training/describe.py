@@ -77,10 +77,14 @@ def summary(job: Job, now: float) -> dict[str, Any]:
 
 def record(job: Job, now: float) -> dict[str, Any]:
     """One entry of Search: the description, and the tags."""
-    shape = service_model("sagemaker").shape_for("TrainingJob")
-    shown = {name: value for name, value in description(job, now).items() if name in shape.members}
+    shown = {name: value for name, value in description(job, now).items() if name in _searchable()}
     shown["Tags"] = tags.all_of(job)
     return shown
+
+
+@functools.cache
+def _searchable() -> frozenset[str]:
+    return frozenset(service_model("sagemaker").shape_for("TrainingJob").members)
 
 
 class RecordCache:

@@ -21,6 +21,7 @@ _COMPARISONS = {
     "LessThan": lambda left, right: left < right,
     "LessThanOrEqualTo": lambda left, right: left <= right,
 }
+_MODIFIED = "LastModifiedTime"
 _NUMERIC = ("integer", "long", "float", "double")
 
 Record = Mapping[str, Any]
@@ -35,13 +36,25 @@ def search_jobs(request: Mapping[str, Any], records: Sequence[Record]) -> tuple[
         holds = _predicate(expression)
         records = [record for record in records if holds(record)]
     total = len(records)
-    ordered = _sorted(records, request.get("SortBy", "LastModifiedTime"), request.get("SortOrder", "Descending"))
+    ordered = _sorted(records, request.get("SortBy", _MODIFIED), request.get("SortOrder", "Descending"))
     try:
         start = tokens.offset(request.get("NextToken"))
     except ValueError as error:
         raise invalid(f"The token '{request['NextToken']}' is invalid.") from error
     end = start + request.get("MaxResults", DEFAULT_PAGE)
     return ordered[start:end], tokens.encode(end) if end < total else None, total
+
+
+def modified_from(expression: Mapping[str, Any]) -> float:
+    """No job that was last modified before this moment (seconds since the epoch) can satisfy ``expression``."""
+    if expression.get("Operator") == "Or":
+        return 0.0
+    bounds = [
+        _expected(_MODIFIED, "timestamp", entry["Value"], entry["Operator"])
+        for entry in expression.get("Filters", [])
+        if entry["Name"] == _MODIFIED and entry.get("Operator", "Equals").startswith("GreaterThan") and "Value" in entry
+    ]
+    return max(bounds, default=0.0)
 
 
 def _check(expression: Mapping[str, Any]) -> None:
