@@ -39,6 +39,7 @@ class RetainCheckpointsCallback(TunerCallback):
 
     def _forget(self) -> None:
         self._row = 0
+        self._ending = False
         self._best: dict[int, float] = {}
         """The best trials with their values, smaller is better."""
         self._over: set[int] = set()
@@ -52,7 +53,8 @@ class RetainCheckpointsCallback(TunerCallback):
     def on_fetch_status_results(
         self, trial_status_dict: Mapping[int, tuple[Trial, Status]], new_results: Sequence[tuple[int, Metrics]]
     ) -> None:
-        self._over |= {trial_id for trial_id, (_, status) in trial_status_dict.items() if status in _OVER}
+        over = (*_OVER, Status.paused) if self._ending else _OVER
+        self._over |= {trial_id for trial_id, (_, status) in trial_status_dict.items() if status in over}
         self._delete()
 
     def on_resume_trial(self, trial: Trial) -> None:
@@ -61,6 +63,7 @@ class RetainCheckpointsCallback(TunerCallback):
     def on_tuning_end(self) -> None:
         tuner = self._tuner
         if tuner is not None and tuner.ended_by_itself:
+            self._ending = True
             self._over |= {state.trial.trial_id for state in tuner.ledger.trials if state.status is Status.paused}
             self._delete()
 

@@ -94,7 +94,7 @@ def test_trials_that_no_rung_lets_pass_lose_their_checkpoints_and_no_others() ->
     diverged = {state.trial.trial_id for state in tuner.ledger.trials if state.trial.config["x"] > 0.7}
     paused = {state.trial.trial_id for state in tuner.ledger.trials if state.status is Status.paused}
     assert early <= diverged & paused
-    assert len((diverged & paused) - early) <= tuner.n_workers, "those that paused at the very end"
+    assert len((diverged & paused) - early) <= 2, "those that paused at the very end"
     assert len(early) > 20
     assert tuner.ledger.resumed_without_checkpoint == []
 
