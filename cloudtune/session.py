@@ -218,12 +218,12 @@ class Session:
 
     # -- why to stop -----------------------------------------------------------------------------------------------
 
-    def _reason_to_stop(self) -> str | None:
+    def _reason_to_stop(self, now: float | None = None) -> str | None:
         if self.stop_requested:
             return self.stop_requested
         if failure := self.failure():
             return str(failure)
-        view = self.view()
+        view = self.view() if now is None else self.status.view(now)
         if not self.stop_criterion(view):
             return None
         reason = getattr(self.stop_criterion, "reason", None)
@@ -289,12 +289,13 @@ class Session:
     # -- what goes out -------------------------------------------------------------------------------------------------
 
     def _plan(self) -> None:
-        if not self.ledger.finishing and self._reason_to_stop():
+        now = self._clock.now()
+        if not self.ledger.finishing and self._reason_to_stop(now):
             return
         planned: list[ev.Event] = []
-        for event in self.engine.plan(self._clock.now()):
+        for event in self.engine.plan(now):
             planned.append(event)
-            if isinstance(event, ev.LaunchIntended) and self._reason_to_stop():
+            if isinstance(event, ev.LaunchIntended) and self._reason_to_stop(now):
                 break  # a limit on the number of trials is a limit, however many workers are free
         self._record(planned)
 

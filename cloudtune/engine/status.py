@@ -122,11 +122,7 @@ class TuningStatus:
     @property
     def cost(self) -> float:
         """Dollars that trials have cost so far, as far as prices are known."""
-        trials = self._ledger.trials
-        return self._ledger.spent + sum(
-            attempt.cost(self._now, trials[attempt.id.trial_id].reported_dollars)
-            for attempt in self._ledger.open.values()
-        )
+        return self._keeper.cost(self._now)
 
     @property
     def num_interruptions(self) -> int:
@@ -220,6 +216,7 @@ class StatusKeeper:
         self.best: tuple[int, Metrics] | None = None
         """(trial, report) with the best objective."""
         self._best = _Best(ledger.objective, mode_of(ledger, ledger.objective))
+        self._cost: tuple[tuple[float, float, int], float] | None = None
 
     def update(self) -> None:
         rows = self._ledger.rows
@@ -231,6 +228,17 @@ class StatusKeeper:
                 self._best.look_at(row)
         self._rows = len(rows)
         self.best = self._best.found
+
+    def cost(self, now: float) -> float:
+        """Dollars, computed once per moment: a criterion asks for it after each of many launches."""
+        moment = (now, self._ledger.spent, self._rows)
+        if self._cost is None or self._cost[0] != moment:
+            trials = self._ledger.trials
+            running = sum(
+                attempt.cost(now, trials[id.trial_id].reported_dollars) for id, attempt in self._ledger.open.items()
+            )
+            self._cost = (moment, self._ledger.spent + running)
+        return self._cost[1]
 
     def view(self, now: float) -> TuningStatus:
         return TuningStatus(self._ledger, now, self)
