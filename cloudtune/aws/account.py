@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 import threading
@@ -11,19 +12,28 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cloudtune.aws.pacing import Pacer, Rate, rates_of_environment
-from cloudtune.aws.translation import NO_CREDENTIALS, translated
+from cloudtune.aws.translation import NO_CREDENTIALS, is_throttle, translated
 from cloudtune.clock import Clock, SystemClock
-from cloudtune.errors import AccessDeniedError, UnreachableError
+from cloudtune.errors import AccessDeniedError, ThrottledError, UnreachableError
 from cloudtune.version import __version__
 
-MAX_ATTEMPTS = 10
+logger = logging.getLogger("cloudtune.aws")
+
+MAX_ATTEMPTS = 4
+"""Tries of a call that finds no connection, or a fault of the service. How often we call is the pacer's affair."""
+
+READ_TRIES = 4
+"""Tries of a read that is throttled, each at half the pace of the one before."""
+
+_READS = ("Describe", "Filter", "Get", "List", "Search", "Simulate")
 
 
 class Aws:
     """An account in a region, as credentials, profile, region and endpoint in the environment say.
 
     ``session``: a boto3 session instead of that environment. ``attempts``: tries of one call by botocore itself,
-    before we hear of a throttle or a fault.
+    before we hear of a lost connection or a fault of the service. Of a throttle we hear at once: operations with a rate
+    slow down (``cloudtune.aws.pacing``), and reads are repeated at the new pace.
 
     Safe to share between threads. Serializable, without its session: clients are made again where it is loaded, from
     that environment.
@@ -50,6 +60,7 @@ class Aws:
         self._clients: dict[str, Any] = {}
         self._session: Any = self._given_session
         self._calls: Counter[str] = Counter()
+        self._throttles: Counter[str] = Counter()
 
     def use_clock(self, clock: Clock) -> None:
         """Pace calls by this clock."""
@@ -65,12 +76,22 @@ class Aws:
 
     def call(self, service: str, operation: str, /, **request: Any) -> dict[str, Any]:
         """One API call, ``operation`` as AWS spells it. Raises only errors of ``cloudtune.errors``."""
+        patient = operation.startswith(_READS) and self._pacer.paces(operation)
+        for _ in range(READ_TRIES - 1 if patient else 0):
+            try:
+                return self._call(service, operation, request)
+            except ThrottledError as error:
+                logger.debug("again: %s", error)
+        return self._call(service, operation, request)
+
+    def _call(self, service: str, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         with translated(operation, _subject(request)):
             method = getattr(self.client(service), _snake_case(operation))
             self._pacer.wait(operation)
             with self._lock:
                 self._calls[operation] += 1
             response: dict[str, Any] = method(**request)
+        self._pacer.succeeded(operation)
         return response
 
     def pages(self, service: str, operation: str, /, **request: Any) -> Iterator[dict[str, Any]]:
@@ -94,6 +115,11 @@ class Aws:
         with self._lock:
             return dict(self._calls)
 
+    def throttle_counts(self) -> Mapping[str, int]:
+        """Answers so far, by operation, that we call too often."""
+        with self._lock:
+            return dict(self._throttles)
+
     def client(self, service: str) -> Any:
         """The boto3 client itself, for what has no single operation; wrap its use in ``translated``."""
         with self._lock:
@@ -105,8 +131,8 @@ class Aws:
         from botocore.config import Config
 
         config = Config(
-            # one try has no pace of its own: botocore would keep it by the machine's clock
-            retries={"mode": "adaptive" if self._attempts > 1 else "standard", "total_max_attempts": self._attempts},
+            # its "adaptive" mode would pace all operations alike, by the machine's clock, unheard by us
+            retries={"mode": "standard", "total_max_attempts": self._attempts},
             user_agent_extra=f"cloudtune/{__version__}",
             connect_timeout=10,
             read_timeout=60,
@@ -116,9 +142,22 @@ class Aws:
             if self._session is None:
                 self._session = _session_with_credentials(self._region)
             client = self._session.client(service, config=config)
+        client.meta.events.register_first("needs-retry", self._answered)
         if self._given_session is None:
             _refuse_dead_sandbox(client.meta.endpoint_url)
         return client
+
+    def _answered(self, response: Any, operation: Any, **_: Any) -> None:
+        """Of each answer to each try, before botocore thinks about another."""
+        from botocore.exceptions import ClientError
+
+        if response is None or not is_throttle(response[1]):
+            return
+        with self._lock:
+            self._throttles[operation.name] += 1
+        self._pacer.throttled(operation.name)
+        if self._pacer.paces(operation.name):
+            raise ClientError(response[1], operation.name)
 
     # -- who and where -------------------------------------------------------------------------------------------------
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloudtune.errors import (
     AccessDeniedError,
@@ -152,12 +152,19 @@ def _missing_profile() -> str:
     return "`aws configure list-profiles` shows which there are; AWS_PROFILE chooses one"
 
 
+def is_throttle(response: Mapping[str, Any]) -> bool:
+    """Whether an answer, as botocore parses it, says that the rate of an operation is used up."""
+    details = response.get("Error", {})
+    http = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return details.get("Code") in _THROTTLED or http == 429 or "Rate exceeded" in str(details.get("Message", ""))
+
+
 def _of_response(error: ClientError, operation: str, what: str) -> CloudtuneError:
     details = error.response.get("Error", {})
     code, text = str(details.get("Code", "")), str(details.get("Message", "") or error)
     http = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
     message = f"{what}: {code}: {text}"
-    if code in _THROTTLED or http == 429 or "Rate exceeded" in text:
+    if is_throttle(error.response):
         return ThrottledError(message)
     if code in _QUOTA:
         return _quota(what, text)
