@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cloudtune.aws import Aws
 from cloudtune.backends.base import Experiment
-from cloudtune.clock import SystemClock
+from cloudtune.clock import Clock, SystemClock, VirtualClock
 from cloudtune.sagemaker import FeedOptions, SageMakerBackend, TrainingJobTemplate
-from cloudtune.trial import Attempt, AttemptId, Observation, Report, StatusChange
+from cloudtune.sandbox import Delays, Sandbox
+from cloudtune.sandbox.script import Script
+from cloudtune.trial import Attempt, AttemptId, Interruption, Observation, Report, StatusChange
+from tests.virtual import Training, request_on
 
 PATIENCE = 120.0
+VIRTUAL_PATIENCE = 100_000.0
 FAST = FeedOptions(drain_quiet_seconds=0.3, drain_limit_seconds=20.0, silent_seconds=0.9)
 
 
@@ -45,17 +50,58 @@ def opened(template: Any, name: str, place: Path, **options: Any) -> SageMakerBa
     return backend
 
 
+class Virtual(NamedTuple):
+    """A backend on a sandbox, both in virtual time."""
+
+    sandbox: Sandbox
+    backend: SageMakerBackend
+    clock: VirtualClock
+    seen: Seen
+
+    def restarted(self, feed: FeedOptions | None = None) -> Virtual:
+        """Another process's backend on the same experiment."""
+        return on(self.sandbox, self.clock, feed)
+
+
+@contextmanager
+def in_virtual_time(
+    jobs: Script | None = None,
+    delays: Delays | None = None,
+    feed: FeedOptions | None = None,
+    request: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Iterator[Virtual]:
+    """``request``: changes to the template; ``options``: the sandbox's."""
+    clock = VirtualClock()
+    with Sandbox(jobs=jobs or Training(), clock=clock, delays=delays, **options) as sandbox:
+        yield on(sandbox, clock, feed, request)
+
+
+def on(
+    sandbox: Sandbox, clock: VirtualClock, feed: FeedOptions | None = None, request: Mapping[str, Any] | None = None
+) -> Virtual:
+    backend = SageMakerBackend(
+        TrainingJobTemplate.from_dict(request_on(sandbox, request or {})),
+        aws=Aws(session=sandbox.session(), attempts=1, clock=clock),
+        feed=feed,
+    )
+    backend.open(Experiment("virtual", Path("unused"), metric_names=("loss",), resource_attr="epoch"), clock)
+    return Virtual(sandbox, backend, clock, Seen(backend, clock, step=5.0))
+
+
 def attempt(trial_id: int, number: int = 0, **config: Any) -> Attempt:
     return Attempt(AttemptId(trial_id, number), config)
 
 
 class Seen:
-    """Polls a backend and remembers what it said."""
+    """Polls a backend every ``step`` seconds and remembers what it said."""
 
-    def __init__(self, backend: SageMakerBackend) -> None:
+    def __init__(self, backend: SageMakerBackend, clock: Clock | None = None, step: float = 0.02) -> None:
         self.backend = backend
         self.all: list[Observation] = []
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
+        self._step = step
+        self._patience = PATIENCE if clock is None else VIRTUAL_PATIENCE
 
     def poll(self) -> Sequence[Observation]:
         news = self.backend.poll()
@@ -63,10 +109,17 @@ class Seen:
         return news
 
     def until(self, predicate: Callable[[], bool], what: str = "that") -> None:
-        deadline = self._clock.now() + PATIENCE
+        deadline = self._clock.now() + self._patience
         while not predicate():
-            assert self._clock.now() < deadline, f"no {what} within {PATIENCE} s; seen: {self.all}"
-            self._clock.sleep(0.02)
+            assert self._clock.now() < deadline, f"no {what} within {self._patience} s; seen: {self.all}"
+            self._clock.sleep(self._step)
+            self.poll()
+
+    def wait(self, seconds: float) -> None:
+        """Look on for so long."""
+        until = self._clock.now() + seconds
+        while self._clock.now() < until:
+            self._clock.sleep(self._step)
             self.poll()
 
     def finish(self, *attempts: Attempt) -> None:
@@ -74,6 +127,9 @@ class Seen:
 
     def reports(self, of: Attempt) -> list[Report]:
         return [each for each in self.all if isinstance(each, Report) and each.attempt == of.id]
+
+    def interruptions(self, of: Attempt) -> list[int]:
+        return [each.number for each in self.all if isinstance(each, Interruption) and each.attempt == of.id]
 
     def end(self, of: Attempt) -> StatusChange | None:
         ends = [each for each in self.all if isinstance(each, StatusChange) and each.status.is_final]

@@ -70,7 +70,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         (
             "CheckpointConfig.S3Uri",
             "s3://bucket/x",
-            "CheckpointConfig.S3Uri: asked 's3://bucket/checkpoints', got 's3://bucket/x'",
+            "asked 's3://bucket/checkpoints', got 's3://bucket/x'",
         ),
         ("OutputDataConfig.KmsKeyId", None, "asked 'key', got nothing"),
         ("RetryStrategy", None, "asked {'MaximumRetryAttempts': 3}, got nothing"),
