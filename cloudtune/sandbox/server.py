@@ -16,6 +16,8 @@ from cloudtune.sandbox.clock import Clock, SystemClock
 from cloudtune.sandbox.container import ContainerSpec, TrainingContainer
 from cloudtune.sandbox.directories import open_directory, user_cache_directory
 from cloudtune.sandbox.faults.faults import Faults
+from cloudtune.sandbox.faults.launches import Launches
+from cloudtune.sandbox.faults.runs import Runs
 from cloudtune.sandbox.front import HttpFront
 from cloudtune.sandbox.gateway import Gateway, Responder
 from cloudtune.sandbox.iam import IamResponder
@@ -70,6 +72,7 @@ class Server:
             self.archive: Archive = DirectoryArchive(self.directory / "state", self.world) if kept else NoArchive()
             self.quotas = Quotas(settings.quotas)
             self.faults = Faults(settings.faults, self.clock.now, self.quotas.all())
+            self._launches = Launches(self.faults, self.quotas)
             self.ledger = Ledger(self.clock, self.archive.save_job, self._release_instances)
             self.logs = LogStore(self.clock, settings.delays.log_ingestion, self.archive.save_event)
             front = HttpFront(settings.port, undo) if clock is None else None
@@ -93,6 +96,7 @@ class Server:
         return self.gateway(environ, start_response)
 
     def _executor(self) -> Executor:
+        mishaps, shortages = Runs(self.faults).mishap, self._launches.shortage
         if self._jobs is not None:
             return SyntheticExecutor(
                 script=self._jobs,
@@ -101,6 +105,8 @@ class Server:
                 checkpoints=self.world,
                 delays=self.settings.delays,
                 clock=self.clock,
+                mishaps=mishaps,
+                shortages=shortages,
             )
         return ProcessExecutor(
             ledger=self.ledger,
@@ -110,6 +116,8 @@ class Server:
             delays=self.settings.delays,
             clock=self.clock,
             directory=self.directory / "jobs",
+            mishaps=mishaps,
+            shortages=shortages,
         )
 
     def reset(self) -> None:
@@ -155,7 +163,13 @@ class Server:
         settings = self.settings
         arn_prefix = f"arn:aws:sagemaker:{settings.region}:{settings.account_id}:training-job/"
         training = TrainingApi(
-            self.ledger, self.executor, self.world, self.quotas, arn_prefix, settings.delays.search_index
+            self.ledger,
+            self.executor,
+            self.world,
+            self.quotas,
+            arn_prefix,
+            settings.delays.search_index,
+            self._launches.check,
         )
         logs = LogsApi(self.logs, settings.region, settings.account_id)
         quotas = ServiceQuotasResponder(self.quotas, settings.region, settings.account_id)

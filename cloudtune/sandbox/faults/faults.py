@@ -37,7 +37,8 @@ class Faults:
     def restart(self) -> None:
         """From the beginning: nothing has happened yet."""
         rule = self.plan.throttling
-        self._begin = self._now()
+        self.begin = self._now()
+        """Seconds since the epoch."""
         self._counts: Counter[str] = Counter()
         self._next: dict[str, deque[str]] = {}
         self._buckets = None if rule is None else Buckets(rates_of(rule, self._quotas), rule.burst)
@@ -45,7 +46,7 @@ class Faults:
 
     def elapsed(self) -> float:
         """Seconds since the begin."""
-        return self._now() - self._begin
+        return self._now() - self.begin
 
     def count(self, what: str) -> int:
         """How often ``what`` has happened, this time included."""
@@ -84,4 +85,4 @@ class Faults:
 
     def for_call(self, operation: str, count: int, now: float) -> CallFault | None:
         """What the plan's rules do to the ``count``-th call of ``operation``, made at ``now``: nothing else decides."""
-        return call_fault(self.plan, operation, count, now - self._begin)
+        return call_fault(self.plan, operation, count, now - self.begin)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -37,17 +37,24 @@ class Executor(Protocol):
         """End everything now and leave nothing running."""
 
 
+def _nobody_counts() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Mishap:
     """What befalls a run from outside, ``after`` seconds of training.
 
     ``reason``: the job's ``FailureReason``; None for a spot job: it is interrupted and starts again, ``pause`` seconds
-    later (there are no instances meanwhile).
+    later (there are no instances meanwhile). ``grace``: seconds that a process has from SIGTERM to SIGKILL when it is
+    interrupted, at most those of a stop. ``struck`` is called when it happens.
     """
 
     after: float
     reason: str | None = None
     pause: float = 0.0
+    grace: float = 0.0
+    struck: Callable[[], None] = field(default=_nobody_counts, compare=False)
 
 
 Mishaps = Callable[[Job, int], "Mishap | None"]
@@ -55,8 +62,26 @@ Mishaps = Callable[[Job, int], "Mishap | None"]
 anything. Executors see to it that it does, at its moment."""
 
 
+@dataclass(frozen=True)
+class Shortage:
+    """There are no instances, for ``seconds``; then the job fails with ``reason``, or with None, gets them at last."""
+
+    seconds: float
+    reason: str | None = None
+
+
+Shortages = Callable[[Job, int, float], "Shortage | None"]
+"""Asked each time a job looks for instances that it doesn't take over: with how often it was restarted before, and the
+moment in seconds since the epoch."""
+
+
 def no_mishaps(job: Job, restarts: int) -> Mishap | None:
     """The world as it should be."""
+    return None
+
+
+def no_shortages(job: Job, restarts: int, at: float) -> Shortage | None:
+    """Instances for everybody."""
     return None
 
 

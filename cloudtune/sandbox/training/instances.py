@@ -103,13 +103,17 @@ class Quotas:
         for instance_type, wanted in instances_of(request).items():
             limit = self.limit(instance_type, kind)
             if used[instance_type] + wanted > limit:
-                raise AwsError(
-                    "ResourceLimitExceeded",
-                    f"The account-level service limit '{quota_name(instance_type, kind)}' is {limit} Instances, with "
-                    f"current utilization of {used[instance_type]} Instances and a request delta of {wanted} "
-                    "Instances. Please use AWS Service Quotas to request an increase for this quota. If AWS Service "
-                    "Quotas is not available, contact AWS support to request an increase for this quota.",
-                )
+                raise limit_exceeded(quota_name(instance_type, kind), limit, used[instance_type], wanted)
+
+
+def limit_exceeded(quota: str, limit: int, used: int, wanted: int) -> AwsError:
+    """The service's refusal to start ``wanted`` more instances."""
+    return AwsError(
+        "ResourceLimitExceeded",
+        f"The account-level service limit '{quota}' is {limit} Instances, with current utilization of {used} Instances "
+        f"and a request delta of {wanted} Instances. Please use AWS Service Quotas to request an increase for this "
+        "quota. If AWS Service Quotas is not available, contact AWS support to request an increase for this quota.",
+    )
 
 
 def usage(jobs: Iterable[Job], spot: bool) -> Counter[str]:

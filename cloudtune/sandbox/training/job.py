@@ -144,3 +144,12 @@ class Job:
             self.status = secondary
         if self.ended and self.training_started is not None:
             self.training_ended = at
+
+
+def failure_text(exit_code: int, failure: str | None) -> str:
+    """The service's FailureReason: what the script left in its failure file, else where to look, and the exit code."""
+    # a shell's view of a signal
+    code = 128 - exit_code if exit_code < 0 else exit_code
+    tail = f", exit code: {code}"
+    cause = (failure or "").strip() or "See job logs for more information"
+    return f"AlgorithmError: {cause}"[: 1024 - len(tail)] + tail

@@ -10,7 +10,7 @@ from cloudtune.sandbox.logs.store import LogStore
 from cloudtune.sandbox.script import Script
 from cloudtune.sandbox.settings import Delays
 from cloudtune.sandbox.training.checkpoint_store import CheckpointStore
-from cloudtune.sandbox.training.execution import Mishaps, no_mishaps
+from cloudtune.sandbox.training.execution import Mishaps, Shortages, no_mishaps, no_shortages
 from cloudtune.sandbox.training.job import Job
 from cloudtune.sandbox.training.ledger import Ledger
 from cloudtune.sandbox.training.synthetic_life import Action, Life
@@ -30,6 +30,7 @@ class SyntheticExecutor:
         delays: Delays,
         clock: Clock,
         mishaps: Mishaps = no_mishaps,
+        shortages: Shortages = no_shortages,
     ) -> None:
         self.script = script
         self.ledger = ledger
@@ -37,6 +38,7 @@ class SyntheticExecutor:
         self.checkpoints = checkpoints
         self.delays = delays
         self.mishaps = mishaps
+        self.shortages = shortages
         self._clock = clock
         self._due: list[tuple[float, int, Life, Action]] = []
         self._numbers = itertools.count()

@@ -23,10 +23,10 @@ from cloudtune.sandbox.training.job import (
     UPLOADING,
     FinalMetric,
     Job,
+    failure_text,
 )
+from cloudtune.sandbox.training.limits import max_runtime, wait_ends
 from cloudtune.sandbox.training.metrics import MetricMatcher
-from cloudtune.sandbox.training.processes import failure_text
-from cloudtune.sandbox.training.rules import DEFAULT_MAX_RUNTIME
 
 if TYPE_CHECKING:
     from cloudtune.sandbox.training.synthetic import SyntheticExecutor
@@ -55,6 +55,7 @@ class Life:
         self._exit: tuple[int, str | None] = (0, None)
         self._end_as: str | None = None
         self._mishap: Mishap | None = None
+        self._shortage = ""
         self._unsynced: dict[str, bytes | None] = {}
         self._checkpoints = Checkpoints(home.checkpoints, job.request)
         self._matcher = MetricMatcher(job.request.get("AlgorithmSpecification", {}).get("MetricDefinitions", []))
@@ -74,19 +75,28 @@ class Life:
         else:
             self._agenda.pop(action, None)
 
-    def _limit(self, name: str) -> float | None:
-        limit = self.job.request.get("StoppingCondition", {}).get(name)
-        return None if limit is None else float(limit)
-
     # -- up to its script ----------------------------------------------------------------------------------------------
 
     def begin(self, at: float, warm: bool) -> None:
         """It was created."""
         delays = self._home.delays
-        self._plan(Life._got_instances, at + (delays.starting_warm if warm else delays.starting))
-        max_wait = self._limit("MaxWaitTimeInSeconds")
-        if max_wait is not None:
-            self._plan(Life._exceed_wait, at + max_wait)
+        if warm:
+            self._plan(Life._got_instances, at + delays.starting_warm)
+        else:
+            self._look_for_instances(at)
+        self._plan(Life._exceed_wait, wait_ends(self.job))
+
+    def _look_for_instances(self, at: float) -> None:
+        shortage = self._home.shortages(self.job, self._restarts, at)
+        if shortage is not None and shortage.reason is not None:
+            self._shortage = shortage.reason
+            self._plan(Life._found_none, at + shortage.seconds)
+        else:
+            waited = 0.0 if shortage is None else shortage.seconds
+            self._plan(Life._got_instances, at + waited + self._home.delays.starting)
+
+    def _found_none(self, at: float) -> None:
+        self.fail(at, self._shortage)
 
     def _got_instances(self, at: float) -> None:
         self._began = at
@@ -97,8 +107,7 @@ class Life:
         self._enter(TRAINING, at)
         self._stream = f"{self.job.name}/algo-1-{int(at)}"
         self._home.logs.create_stream(self._stream, at)
-        limit = self._limit("MaxRuntimeInSeconds") or DEFAULT_MAX_RUNTIME
-        self._plan(Life._exceed_runtime, max(at, self._began + limit - self._spent))
+        self._plan(Life._exceed_runtime, max(at, self._began + max_runtime(self.job) - self._spent))
         self._mishap = self._home.mishaps(self.job, self._restarts)
         if self._mishap is not None:
             self._plan(Life._befall, at + self._mishap.after)
@@ -255,6 +264,7 @@ class Life:
     def _befall(self, at: float) -> None:
         mishap = self._mishap
         assert mishap is not None
+        mishap.struck()
         if mishap.reason is None:
             self.interrupt(at, mishap.pause)
         else:
@@ -276,7 +286,7 @@ class Life:
 
     def _start_again(self, at: float) -> None:
         self._enter(STARTING, at)
-        self._plan(Life._got_instances, at + self._home.delays.starting)
+        self._look_for_instances(at)
 
     def fail(self, at: float, reason: str) -> None:
         """The end, with its reason."""
