@@ -11,16 +11,31 @@ from cloudtune.paths import JOURNAL_FOLDER
 
 
 class ExperimentStorage(Protocol):
-    """Made before the tuner runs; must be serializable."""
+    """Made before the tuner runs; must be serializable. ``folder``: the experiment's folder on this machine."""
 
     def journal(self, folder: Path) -> JournalStore:
-        """The experiment's journal. ``folder`` is the experiment's folder on this machine."""
+        """The experiment's journal."""
 
     def publish(self, file: Path) -> None:
         """A file in the experiment's folder is new or has changed.
 
         Raises ``TransientError`` if it can't be kept now.
         """
+
+    def claim(self, folder: Path) -> None:
+        """This process is going to run the experiment; wishes to stop it that are older than that are forgotten.
+
+        Raises ``JournalConflictError``, having changed nothing, if another process runs it.
+        """
+
+    def look(self, folder: Path) -> bool:
+        """Called now and then while it runs: say that we live. Whether somebody elsewhere wants the end.
+
+        Raises ``TransientError`` if that can't be known now.
+        """
+
+    def let_go(self, folder: Path) -> None:
+        """This process no longer runs it."""
 
 
 class LocalStorage:
@@ -30,4 +45,13 @@ class LocalStorage:
         return FileJournal(folder / JOURNAL_FOLDER)
 
     def publish(self, file: Path) -> None:
+        pass
+
+    def claim(self, folder: Path) -> None:
+        FileJournal(folder / JOURNAL_FOLDER).refuse_second()
+
+    def look(self, folder: Path) -> bool:
+        return False
+
+    def let_go(self, folder: Path) -> None:
         pass

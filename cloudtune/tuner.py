@@ -11,6 +11,7 @@ from typing import Any, Literal
 import dill
 
 from cloudtune.backends.base import Experiment, TrialBackend
+from cloudtune.callbacks.alive import AliveCallback
 from cloudtune.callbacks.base import CallbackList, TunerCallback
 from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.callbacks.removal import check_retention, removal_callbacks
@@ -114,6 +115,7 @@ class Tuner:
         self.callbacks = _with_storing(checked_callbacks(callbacks), results_update_interval)
         if not any(isinstance(callback, ProgressCallback) for callback in self.callbacks):
             self.callbacks.append(ProgressCallback(print_update_interval))
+        self.callbacks.append(AliveCallback())
         self._removal: list[TunerCallback] = []
         self._session: Session | None = None
         self._stop_wanted: str | None = None
@@ -166,6 +168,7 @@ class Tuner:
             callbacks.call("on_tuning_closed")
             session.close()
             self.trial_backend.close()
+            self.storage.let_go(self.tuner_path)
         if callbacks.errors:
             failed = ", ".join(f"{name} ({count} times)" for name, count in callbacks.errors.items())
             logger.error("callbacks failed: %s; see the tracebacks above", failed)
@@ -194,6 +197,7 @@ class Tuner:
         session.release()
         session.close()
         self.trial_backend.close()
+        self.storage.let_go(self.tuner_path)
 
     def delete_checkpoints(self, trial_ids: Iterable[int], why: str) -> list[int]:
         """For callbacks: let go of checkpoints of trials that don't run; those among ``trial_ids`` that had some.
@@ -227,9 +231,10 @@ class Tuner:
     def _begin(self) -> Session:
         """The session, as the experiment's one writer. What the backend finds wrong leaves no file behind."""
         payload = self._serialized() if self.save_tuner and self._session is None else None
-        self.open_backend()
+        self.storage.claim(self.tuner_path)
         session: Session | None = None
         try:
+            self.open_backend()
             options = self._engine_options()
             session = self._session or self._new_session(payload, options)
             session.engine.options, session.stop_criterion = options, self.stop_criterion
@@ -239,6 +244,7 @@ class Tuner:
             if session is not None:
                 session.close()
             self.trial_backend.close()
+            self.storage.let_go(self.tuner_path)
             raise
         self._session = session
         if session.ledger.trials:

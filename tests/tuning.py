@@ -44,6 +44,15 @@ class KeptJournal:
     def publish(self, file: Path) -> None:
         self.published.append(file.name)
 
+    def claim(self, folder: Path) -> None:
+        pass
+
+    def look(self, folder: Path) -> bool:
+        return False
+
+    def let_go(self, folder: Path) -> None:
+        pass
+
 
 def tuner_on(
     cloud: FakeCloud,

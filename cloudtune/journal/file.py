@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from cloudtune.errors import JournalConflictError
 from cloudtune.journal.events import Event, from_line, to_line
-from cloudtune.journal.store import conflict
+from cloudtune.journal.store import conflict, last_writer
 
 
 class FileJournal:
@@ -59,6 +59,17 @@ class FileJournal:
         with self.path.open("rb") as file:
             return not _locked(file, fcntl.LOCK_SH)
 
+    def refuse_second(self) -> None:
+        """Raises ``JournalConflictError`` if some process is writing right now."""
+        if self.has_writer():
+            raise self._conflict()
+
+    def _conflict(self) -> JournalConflictError:
+        return JournalConflictError(
+            f"another tuner is running this experiment: {last_writer(self.read()) or 'it'} holds {self.path}",
+            "wait for it to end or stop it; or give this one its own tuner_name",
+        )
+
     def _open(self) -> BinaryIO:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = self.path.open("ab")
@@ -66,10 +77,7 @@ class FileJournal:
             # somebody who looks for a writer (``has_writer``) holds a shared lock for an instant; a writer never does
             if not _locked(file, fcntl.LOCK_SH):
                 file.close()
-                raise JournalConflictError(
-                    f"another tuner is running this experiment: it holds {self.path}",
-                    "wait for it to end or stop it; or give this one its own tuner_name",
-                )
+                raise self._conflict()
             fcntl.flock(file, fcntl.LOCK_UN)
         whole, self._seq = _whole_lines(self.path)
         file.truncate(whole)

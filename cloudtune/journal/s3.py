@@ -14,7 +14,7 @@ from cloudtune.aws.translation import translated
 from cloudtune.errors import AlreadyExistsError, CloudtuneError, JournalCorruptError, NotFoundError
 from cloudtune.journal.events import Event, from_line, to_line
 from cloudtune.journal.segments import LEVELS, Part, Sealer, cover, parsed
-from cloudtune.journal.store import conflict
+from cloudtune.journal.store import conflict, last_writer
 
 logger = logging.getLogger("cloudtune.tuner")
 
@@ -73,7 +73,8 @@ class S3Journal:
             raise conflict(f"{self._seq} events, not {expected_seq}")
         body = "".join(to_line(event) + "\n" for event in events).encode()
         if not self._owns(Part(0, expected_seq).name, body):
-            raise conflict(f"other events from number {expected_seq} on")
+            who = last_writer(S3Journal(self.uri, self._aws).read(expected_seq))
+            raise conflict(f"other events from number {expected_seq} on", who)
         self._seq += len(events)
         self._sealer.add(0, expected_seq, self._seq, body)
         self._seal()

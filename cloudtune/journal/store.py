@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from cloudtune.errors import JournalConflictError
-from cloudtune.journal.events import Event, from_line, to_line
+from cloudtune.journal.events import Event, SessionStarted, from_line, to_line
 
 
 class JournalStore(Protocol):
@@ -49,8 +49,14 @@ class MemoryJournal:
         pass
 
 
-def conflict(found: str) -> JournalConflictError:
+def last_writer(events: Iterable[Event]) -> str | None:
+    """Who took the experiment over last, in words; None if these events don't tell."""
+    last = next((event for event in reversed(list(events)) if isinstance(event, SessionStarted)), None)
+    return None if last is None else f"process {last.pid} on {last.host}"
+
+
+def conflict(found: str, who: str | None = None) -> JournalConflictError:
     return JournalConflictError(
-        f"another tuner writes this experiment: the journal has {found}",
+        f"another tuner writes this experiment: the journal has {found}{f', by {who}' if who else ''}",
         "one tuner per experiment: stop the other one, or give this one its own tuner_name",
     )

@@ -8,6 +8,8 @@ from cloudtune.aws import Aws, S3Uri
 from cloudtune.aws import objects as s3
 from cloudtune.journal.s3 import S3Journal
 from cloudtune.paths import JOURNAL_FOLDER
+from cloudtune.remote.claim import Claim, Holder
+from cloudtune.remote.layout import STOP_MARKER
 from cloudtune.sagemaker.layout import DEFAULT_PREFIX, default_bucket
 
 
@@ -43,3 +45,24 @@ class S3Storage:
 
     def publish(self, file: Path) -> None:
         s3.put(self._aws, self.uri(file.parent.name) / file.name, file.read_bytes())
+
+    def claim(self, folder: Path) -> None:
+        claim = Claim(self._aws, self.uri(folder.name))
+        claim.take()
+        if not Holder.ourselves().job:  # a job that was interrupted begins again with the wish that it had not seen
+            s3.delete(self._aws, [self.uri(folder.name) / STOP_MARKER])
+
+    def look(self, folder: Path) -> bool:
+        Claim(self._aws, self.uri(folder.name)).renew()
+        return s3.exists(self._aws, self.uri(folder.name) / STOP_MARKER)
+
+    def let_go(self, folder: Path) -> None:
+        Claim(self._aws, self.uri(folder.name)).let_go()
+
+    def holder(self, tuner_name: str) -> Holder | None:
+        """Who runs the experiment now, as far as can be known from here."""
+        return Claim(self._aws, self.uri(tuner_name)).holder()
+
+    def request_stop(self, tuner_name: str) -> None:
+        """Its tuner, wherever it is, sees this within a minute and ends the experiment."""
+        s3.put(self._aws, self.uri(tuner_name) / STOP_MARKER, b"")

@@ -1,0 +1,48 @@
+"""Says where the experiment lies that its tuner lives, and hears there whether somebody wants the end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from cloudtune.callbacks.base import TunerCallback
+from cloudtune.errors import RefusedError, TransientError
+from cloudtune.trial import Metrics, Status, Trial
+
+if TYPE_CHECKING:
+    from cloudtune.tuner import Tuner
+
+logger = logging.getLogger("cloudtune.tuner")
+
+LOOK_INTERVAL = 20.0
+"""Seconds between two looks: three of them fit into the time after which a tuner is taken to be dead."""
+
+
+class AliveCallback(TunerCallback):
+    """Every tuner has one. Also while trials are stopped at the end: nobody may take over then, either."""
+
+    def __init__(self) -> None:
+        self._tuner: Tuner | None = None
+        self._looked_at = 0.0
+
+    def on_tuning_start(self, tuner: Tuner) -> None:
+        self._tuner, self._looked_at = tuner, tuner.clock.now()
+
+    def on_fetch_status_results(
+        self,
+        trial_status_dict: Mapping[int, tuple[Trial, Status]],
+        new_results: Sequence[tuple[int, Metrics]],
+    ) -> None:
+        tuner = self._tuner
+        if tuner is None or tuner.clock.now() - self._looked_at < LOOK_INTERVAL:
+            return
+        self._looked_at = tuner.clock.now()
+        try:
+            if tuner.storage.look(tuner.tuner_path):
+                tuner.request_stop("a stop was requested")
+        except (TransientError, RefusedError) as error:
+            logger.warning("can't see now whether a stop was requested: %s", error)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_tuner": None}

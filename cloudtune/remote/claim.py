@@ -1,0 +1,113 @@
+"""Who runs an experiment whose journal is in S3: an object that its tuner puts again and again while it lives.
+
+The journal's conditional puts see to it that no two tuners ever both write a number; this sees to it that the second
+one is told so before it does anything, rather than the first one in the middle of its work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from cloudtune.aws import Aws, S3Uri
+from cloudtune.aws import objects as s3
+from cloudtune.aws.translation import translated
+from cloudtune.errors import CloudtuneError, JournalConflictError, NotFoundError
+
+STALE = 60.0
+"""Seconds after which a tuner that has not said that it lives is taken to be dead."""
+
+CLAIM_FILE = "tuner.json"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who runs it. ``machine`` tells machines of the same name apart; ``job``: its training job, "" if it is none."""
+
+    host: str
+    machine: str
+    pid: int
+    job: str
+
+    @classmethod
+    def ourselves(cls) -> Holder:
+        boot = _BOOT.read_text().strip() if _BOOT.exists() else ""
+        return cls(socket.gethostname(), boot, os.getpid(), os.environ.get("TRAINING_JOB_NAME", ""))
+
+    def has_died(self) -> bool:
+        """Whether that can be seen from here."""
+        here = Holder.ourselves()
+        if self.job or (self.host, self.machine) != (here.host, here.machine):
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
+    def __str__(self) -> str:
+        return f"training job {self.job}" if self.job else f"process {self.pid} on {self.host}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """On the experiment below ``uri``."""
+
+    aws: Aws
+    uri: S3Uri
+
+    def holder(self) -> Holder | None:
+        """Who runs the experiment, as far as can be known from here; None if nobody does."""
+        found = self._found()
+        if found is None:
+            return None
+        holder, age = found
+        return None if age > STALE or holder.has_died() else holder
+
+    def take(self) -> None:
+        """Raises ``JournalConflictError`` if somebody else has it."""
+        found, ourselves = self._found(), Holder.ourselves()
+        if found is not None:
+            holder, age = found
+            # the service runs one tuner job at a time, and the same one again after an interruption
+            succeeds = bool(holder.job and ourselves.job)
+            if age <= STALE and not succeeds and not holder.has_died():
+                raise JournalConflictError(
+                    f"another tuner is running this experiment: {holder}, which said so {age:.0f} s ago",
+                    f"wait for it to end or `cloudtune stop` it (if it has just died, wait {STALE - age:.0f} s); or "
+                    "give this one its own tuner_name",
+                )
+        self.renew()
+
+    def renew(self) -> None:
+        """Say that we live."""
+        s3.put(self.aws, self.uri / CLAIM_FILE, json.dumps(vars(Holder.ourselves())).encode())
+
+    def let_go(self) -> None:
+        """Nobody has to wait for us. No error if S3 can't be reached: it takes a little longer then."""
+        with suppress(CloudtuneError):
+            s3.delete(self.aws, [self.uri / CLAIM_FILE])
+
+    def _found(self) -> tuple[Holder, float] | None:
+        """Who said last that it runs the experiment, and how many seconds ago by S3's own clock."""
+        where = self.uri / CLAIM_FILE
+        try:
+            answer = self.aws.call("s3", "GetObject", Bucket=where.bucket, Key=where.key)
+            with translated("GetObject", str(where)):
+                content = json.loads(answer["Body"].read())
+            holder = Holder(content["host"], content["machine"], content["pid"], content["job"])
+        except NotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            return None  # not ours: the journal decides
+        now: datetime = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return holder, max(0.0, (now - answer["LastModified"]).total_seconds())
