@@ -15,7 +15,7 @@ from cloudtune.backends.base import Experiment, TrialBackend
 from cloudtune.clock import Clock, SystemClock
 from cloudtune.report import parse_report_line
 from cloudtune.testing import probe_script
-from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Launch, Observation, Report, StatusChange
+from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Cause, Launch, Observation, Report, StatusChange
 
 PROBE = Path(probe_script.__file__)
 """The training script of all these tests; its own docstring says what its configurations mean."""
@@ -218,6 +218,7 @@ class BackendContract(ABC):
         assert ending is not None
         assert ending.status is AttemptStatus.FAILED
         assert ending.reason.strip()
+        assert ending.cause in (Cause.NONE, Cause.SCRIPT)
         assert watch.epochs(attempt) == epochs
 
     def test_logs_are_the_lines_of_the_trial_oldest_first(self, watch: Watch) -> None:
@@ -429,6 +430,20 @@ class BackendContract(ABC):
         second = watch.start(0, 1, units=1)
         watch.finish(second)
         assert watch.epochs(second) == [1]
+
+    # -- what it costs -------------------------------------------------------------------------------------------------
+
+    def test_it_says_how_many_it_has_room_for_or_that_it_does_not_know(self, watch: Watch) -> None:
+        workers = watch.backend.workers_available()
+        assert workers is None or workers >= 1
+
+    def test_what_it_keeps_ready_is_released_as_often_as_one_likes(self, watch: Watch) -> None:
+        watch.backend.release()
+        attempt = watch.start(units=1)
+        watch.finish(attempt)
+        watch.backend.release()
+        watch.backend.release()
+        assert watch.ended_as(attempt) is AttemptStatus.COMPLETED
 
 
 def _need_stop(watch: Watch) -> None:

@@ -10,6 +10,7 @@ from cloudtune.callbacks.base import TunerCallback
 from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.errors import AccessDeniedError, UnreachableError
 from cloudtune.journal import events as ev
+from cloudtune.schedulers.base import NOT_NOW, NotNow, Start, Suggestion
 from cloudtune.testing.fake_backend import FakeBackend
 from cloudtune.testing.fake_cloud import FakeCloud
 from cloudtune.trial import AttemptStatus, Status
@@ -165,3 +166,47 @@ def test_a_refused_deletion_is_said_once_and_recorded(caplog: pytest.LogCaptureF
     assert caplog.text.count("stays: no") == 1
     refused = [event for event in kinds(storage, ev.CheckpointDeleted) if getattr(event, "refused", "")]
     assert len(refused) == 1
+
+
+class Exploits(Scripted):
+    """Trial 0 is stopped; trial 1 starts from its checkpoint."""
+
+    def suggest(self, trial_id: int) -> Suggestion | NotNow | None:
+        if trial_id == 0:
+            return Start({"x": 0})
+        if trial_id == 1 and ("remove", 0) in self.told:
+            return Start({"x": 1}, checkpoint_trial_id=0)
+        return None if trial_id > 1 else NOT_NOW
+
+
+def test_a_checkpoint_that_another_trial_is_to_start_from_stays_until_it_has() -> None:
+    cloud = FakeCloud(lambda config, unit: {"loss": 1.0, "say": "STOP" if config["x"] == 0 else "CONTINUE"}, units=3)
+    backend, storage = FakeBackend(cloud, delete_checkpoints=True), KeptJournal()
+    cloud.fail_next("copy_checkpoint", UnreachableError("S3 is away"), times=3)
+    tuner_on(cloud, Exploits(), StoppingCriterion(max_wallclock_time=1000), backend=backend, storage=storage).run()
+    (first, *_) = [row for row in storage.kept.read() if isinstance(row, ev.ReportObserved) and row.trial_id == 1]
+    assert first.metrics["epoch"] == 2, "it went on after the first unit of trial 0"
+    assert cloud.checkpoints == {}
+
+
+def test_a_deletion_that_a_dead_tuner_had_only_intended_is_made_by_the_next() -> None:
+    cloud, storage = FakeCloud(curve, "epochs"), KeptJournal()
+    cloud.fail_next("delete_checkpoint", UnreachableError("S3 is away"), times=10_000)
+
+    class Dies(TunerCallback):
+        def on_loop_end(self) -> None:
+            if len(first.ledger.trials) > 5:
+                raise SystemExit
+
+    criterion = StoppingCriterion(max_num_trials_started=10)
+    first = tuner_on(cloud, asha("promotion"), criterion, callbacks=[DeletesPaused(), Dies()], storage=storage)
+    with pytest.raises(SystemExit):
+        first.run()
+    intended = {event.trial_id for event in storage.kept.read() if isinstance(event, ev.CheckpointDeletionIntended)}
+    assert intended
+    assert not kinds(storage, ev.CheckpointDeleted)
+    cloud.heal()
+    second = tuner_on(cloud, asha("promotion"), criterion, storage=storage)
+    second.run()
+    resumed = {trial_id for trial_id in intended if len(second.ledger.trials[trial_id].attempts) > 1}
+    assert not (intended - resumed) & set(cloud.checkpoints)
