@@ -78,6 +78,8 @@ class Actions:
         self._note(ev.Launched(now, attempt.trial_id, attempt.number, launch.name, launch.dollars_per_hour))
 
     def _try(self, intent: Intent) -> None:
+        if isinstance(intent, DeleteCheckpoint) and self._is_to_be_copied(intent.trial_id):
+            return
         try:
             self._do(intent)
         except (TransientError, CapacityError) as error:
@@ -89,6 +91,11 @@ class Actions:
             self._refused(intent, error)
         else:
             self._retries.forget(intent)
+
+    def _is_to_be_copied(self, trial_id: int) -> bool:
+        """Whether a trial that is not launched yet starts from the checkpoint of this one."""
+        launches = (intent for intent in self._ledger.intents.values() if isinstance(intent, LaunchAttempt))
+        return any(launch.checkpoint_trial_id == trial_id for launch in launches)
 
     def _do(self, intent: Intent) -> None:
         if isinstance(intent, LaunchAttempt):

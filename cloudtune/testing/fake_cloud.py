@@ -163,6 +163,10 @@ class FakeCloud:
         """
         self._planned.setdefault(operation, []).extend([_Planned(error, after)] * times)
 
+    def heal(self) -> None:
+        """Forget the failures that are still to come."""
+        self._planned.clear()
+
     def answer(self, operation: str, work: Callable[[], Any]) -> Any:
         """Do the work of an operation, up to now in time, and raise what was planned for it."""
         self.calls[operation] += 1
