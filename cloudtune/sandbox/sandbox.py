@@ -195,6 +195,10 @@ class Sandbox:
         """
         self._running().faults.fail_next(operation, kind, times)
 
+    def interrupt(self, job_name: str) -> None:
+        """Take a spot job's instances away now. Raises ValueError if there is no such job."""
+        self._running().interrupt(job_name)
+
     def reset(self) -> None:
         """End all jobs and forget everything."""
         self._running().reset()

@@ -120,6 +120,15 @@ class Server:
             shortages=shortages,
         )
 
+    def interrupt(self, job_name: str) -> None:
+        """Take a spot job's instances away now. Raises ValueError if there is no such job."""
+        job = self.ledger.get(job_name)
+        if job is None or not job.spot:
+            raise ValueError(f"there is no spot job {job_name!r}")
+        self.executor.catch_up()
+        self.executor.interrupt(job)
+        self.faults.injected.note("interrupted")
+
     def reset(self) -> None:
         """End all jobs and forget everything."""
         self.executor.end_all()
