@@ -28,6 +28,7 @@ from cloudtune.sagemaker.quotas import workers_available
 from cloudtune.sagemaker.request import AttemptRequest, RequestOptions, attempt_request, check_names
 from cloudtune.sagemaker.role import get_execution_role, role_arn
 from cloudtune.sagemaker.source import SourceArchive
+from cloudtune.sagemaker.spot import check_checkpoints, check_waiting
 from cloudtune.sagemaker.staging import staged
 from cloudtune.sagemaker.states import JobState
 from cloudtune.sagemaker.template import DEFAULT_INSTANCE, TrainingJobTemplate
@@ -54,6 +55,8 @@ class SageMakerBackend:
     ``checkpoint_argument``: whether scripts are given ``--st_checkpoint_dir``. Default: those with the Reporter are;
     those read by ``metric_definitions`` may refuse arguments they don't know, and find ``/opt/ml/checkpoints`` anyway.
     ``feed``: how long to wait for late logs. ``aws``: which account and region; default: the environment's.
+    ``fallback_instance_types``: tried in this order where the template's InstanceType is not to be had.
+    ``allow_spot_without_checkpoints``: a long spot job whose script doesn't seem to save any is not refused.
 
     Raises ``OptionError``, ``ScriptError``, ``MetricError``.
     """
@@ -70,8 +73,10 @@ class SageMakerBackend:
         checkpoint_argument: bool | None = None,
         feed: FeedOptions | None = None,
         aws: Aws | None = None,
+        fallback_instance_types: Sequence[str] = (),
+        allow_spot_without_checkpoints: bool = False,
     ) -> None:
-        self.template = TrainingJobTemplate.of(sm_estimator, inputs)
+        self.template = TrainingJobTemplate.of(sm_estimator, inputs).with_fallbacks(fallback_instance_types)
         self.delete_checkpoints = delete_checkpoints
         self.pass_args_as_json = pass_args_as_json
         self.metrics_names = _checked_names(metrics_names)
@@ -85,6 +90,9 @@ class SageMakerBackend:
         self._archive: SourceArchive | None = None
         self._forget()
         check_names(self.template.request)
+        check_waiting(self.template.request)
+        if not allow_spot_without_checkpoints:
+            check_checkpoints(self.template.request, self.template.source)
 
     def _forget(self) -> None:
         self._options: RequestOptions | None = None
@@ -261,7 +269,9 @@ class SageMakerBackend:
                     "the training job template has neither TrainingImage nor AlgorithmName",
                     "give one of them in its AlgorithmSpecification",
                 )
-            image = default_image(self.aws.region, template.instance_type or DEFAULT_INSTANCE)
+            image = default_image(
+                self.aws.region, template.instance_type or DEFAULT_INSTANCE, *template.fallback_instance_types
+            )
             template = template.replaced(AlgorithmSpecification={**algorithm, "TrainingImage": image})
         return template
 

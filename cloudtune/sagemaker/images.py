@@ -66,12 +66,19 @@ _DEEP_LEARNING_ACCOUNTS = {
 }
 
 
-def default_image(region: str, instance_type: str) -> str:
-    """SageMaker's scikit-learn image, or on instances with GPUs the PyTorch one. Raises ``OptionError``."""
-    info = instance_infos().get(instance_type)
-    if info is not None and info.num_gpu > 0:
-        return pytorch_image(region)
-    return sklearn_image(region)
+def default_image(region: str, *instance_types: str) -> str:
+    """SageMaker's scikit-learn image, or on instances with GPUs the PyTorch one.
+
+    Raises ``OptionError`` if no image is known there, or some of the types have GPUs and others have none.
+    """
+    infos = instance_infos()
+    with_gpu = {name: name in infos and infos[name].num_gpu > 0 for name in instance_types}
+    if len(set(with_gpu.values())) > 1:
+        raise OptionError(
+            f"of {', '.join(with_gpu)} some have GPUs and others have none: no image of SageMaker's own suits all",
+            "give image_uri",
+        )
+    return pytorch_image(region) if any(with_gpu.values()) else sklearn_image(region)
 
 
 def sklearn_image(region: str, version: str = SKLEARN_VERSION) -> str:

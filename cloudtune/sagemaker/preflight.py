@@ -106,8 +106,13 @@ def instance_types(config_space: Mapping[str, Any]) -> list[str]:
 
 
 def demand_of(options: RequestOptions, config_space: Mapping[str, Any]) -> Demand:
-    """What a trial needs, whatever its configuration."""
+    """What a trial needs, whatever its configuration. Raises ``OptionError`` if that is said twice."""
     types = instance_types(config_space)
+    if types and options.fallback_instance_types:
+        raise OptionError(
+            f"the configuration says {ST_INSTANCE_TYPE}, so fallback instance types would never be used",
+            "leave out one of them",
+        )
     count = {ST_INSTANCE_COUNT: _largest(config_space[ST_INSTANCE_COUNT])} if ST_INSTANCE_COUNT in config_space else {}
     configs: list[Config] = [{ST_INSTANCE_TYPE: each, **count} for each in types] or [count]
     ways = tuple(choice.needs for config in configs for choice in options.choices(config) if choice.needs)

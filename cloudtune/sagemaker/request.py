@@ -54,7 +54,7 @@ class RequestOptions:
     definitions: Sequence[MetricDefinition] = ()
     pass_args_as_json: bool = False
     checkpoint_argument: bool = True
-    fallback_instance_types: tuple[str, ...] = ()
+    fallback_instance_types: Sequence[str] = ()
 
     def choices(self, config: Config) -> tuple[Choice, ...]:
         """On which instances a job with this configuration may run, in the order to be tried."""

@@ -91,8 +91,8 @@ class ScriptSource:
             return self.entry_point.name
         return self.script.resolve().relative_to(self.source_dir.resolve()).as_posix()
 
-    def pack(self) -> SourceArchive:
-        """Read all files now. Raises ``ScriptError`` if they are too large or hide the Reporter."""
+    def files(self) -> dict[str, Path]:
+        """What travels, by its name in the archive."""
         found: dict[str, Path] = {}
         if self.source_dir is None:
             found[self.entry_point.name] = self.entry_point
@@ -106,6 +106,11 @@ class ScriptSource:
                 found.update(files_below(dependency, f"{dependency.resolve().name}/"))
             else:
                 found[dependency.name] = dependency
+        return found
+
+    def pack(self) -> SourceArchive:
+        """Read all files now. Raises ``ScriptError`` if they are too large or hide the Reporter."""
+        found = self.files()
         try:
             _check_size(found)
             members = {name: Member(path.read_bytes(), os.access(path, os.X_OK)) for name, path in found.items()}

@@ -16,10 +16,9 @@ from cloudtune.sagemaker import sdk
 from cloudtune.sagemaker.choices import checked_fallbacks
 from cloudtune.sagemaker.hyperparameters import PROGRAM
 from cloudtune.sagemaker.source import ScriptSource
+from cloudtune.sagemaker.spot import DEFAULT_MAX_RUN
 
 DEFAULT_INSTANCE = "ml.m5.xlarge"
-DEFAULT_MAX_RUN = 86_400
-CHECKPOINT_FOLDER = "/opt/ml/checkpoints"
 
 _FILLED_IN = frozenset({"TrainingJobName", "OutputDataConfig", "RoleArn"})
 """Required by the service, and found by the backend where the template lacks them."""
@@ -44,7 +43,7 @@ class TrainingJobTemplate:
     _request: Mapping[str, Any]
     source: ScriptSource | None = None
     role: str | None = None
-    fallback_instance_types: tuple[str, ...] = ()
+    fallback_instance_types: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_request", copy.deepcopy(dict(self._request)))
@@ -137,7 +136,7 @@ class TrainingJobTemplate:
         source_dir: str | Path | None = None,
         role: str | None = None,
         image_uri: str | None = None,
-        instance_type: str = DEFAULT_INSTANCE,
+        instance_type: str | Sequence[str] = DEFAULT_INSTANCE,
         instance_count: int = 1,
         dependencies: Sequence[str | Path] = (),
         hyperparameters: Mapping[str, Any] | None = None,
@@ -147,22 +146,29 @@ class TrainingJobTemplate:
         volume_size: int = 30,
         max_run: int = DEFAULT_MAX_RUN,
         keep_alive_period_in_seconds: int | None = None,
-        spot_max_wait: int | None = None,
+        use_spot: bool = False,
+        max_wait: int | None = None,
+        max_pending: int | None = None,
     ) -> TrainingJobTemplate:
         """From a training script, without any SDK, for images that run SageMaker's script mode.
 
         ``role``: ARN or name; default: AWS_ROLE, else the account's SageMaker role. ``image_uri``: default
-        SageMaker's scikit-learn image, PyTorch's on instances with GPUs. ``inputs``: S3 URIs by channel name.
-        ``volume_size`` in GB; ``max_run`` and ``keep_alive_period_in_seconds`` in seconds. ``spot_max_wait``: run on
-        spot capacity, and wait so many seconds in all. Raises ``ScriptError``, ``OptionError``.
+        SageMaker's scikit-learn image, PyTorch's on instances with GPUs. ``instance_type``: of several, in order, a
+        trial gets the first that is to be had. ``inputs``: S3 URIs by channel name. ``volume_size`` in GB.
+        In seconds: ``max_run``; ``keep_alive_period_in_seconds``; ``max_wait``, with ``use_spot``, for waiting and
+        running together (default: twice ``max_run``); ``max_pending``, for waiting for accelerators on demand.
+        Raises ``ScriptError``, ``OptionError``.
         """
         source = ScriptSource(
             Path(entry_point), None if source_dir is None else Path(source_dir), tuple(Path(d) for d in dependencies)
         )
+        if not instance_type:
+            raise OptionError(f"instance_type={instance_type!r} names none", f"for example {DEFAULT_INSTANCE!r}")
+        first, *others = [instance_type] if isinstance(instance_type, str) else instance_type
         if instance_count < 1:
             raise OptionError(f"instance_count={instance_count!r} is not positive", "give at least 1")
         resources: dict[str, Any] = {
-            "InstanceType": instance_type,
+            "InstanceType": first,
             "InstanceCount": instance_count,
             "VolumeSizeInGB": volume_size,
         }
@@ -184,12 +190,16 @@ class TrainingJobTemplate:
             request["Environment"] = dict(environment)
         if tags:
             request["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
-        if spot_max_wait is not None:
+        if use_spot:
             request["EnableManagedSpotTraining"] = True
-            stopping["MaxWaitTimeInSeconds"] = spot_max_wait
+            max_wait = 2 * max_run if max_wait is None else max_wait
+        if max_wait is not None:
+            stopping["MaxWaitTimeInSeconds"] = max_wait
+        if max_pending is not None:
+            stopping["MaxPendingTimeInSeconds"] = max_pending
         if role is not None and role.startswith("arn:"):
             request["RoleArn"], role = role, None
-        return cls(request, source, role).with_inputs(inputs)
+        return cls(request, source, role, tuple(others)).with_inputs(inputs)
 
     def with_inputs(self, inputs: Mapping[str, str] | None) -> TrainingJobTemplate:
         """With a channel per entry of ``inputs``, S3 URIs by channel name."""
@@ -211,6 +221,10 @@ class TrainingJobTemplate:
             for name, uri in inputs.items()
         ]
         return self.replaced(InputDataConfig=[*(self._request.get("InputDataConfig") or []), *channels])
+
+    def with_fallbacks(self, instance_types: Sequence[str]) -> TrainingJobTemplate:
+        """To be tried, in this order, where its own InstanceType is not to be had."""
+        return replace(self, fallback_instance_types=instance_types) if instance_types else self
 
     def replaced(self, **fields: Any) -> TrainingJobTemplate:
         """With these top-level fields of the request instead."""

@@ -305,7 +305,7 @@ def test_a_script_becomes_a_template_without_any_sdk(tmp_path: Any) -> None:
     assert made["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"] == "s3://bucket/data"
     assert made["Tags"] == [{"Key": "team", "Value": "x"}]
     assert template.entry_point == tmp_path / "train.py"
-    spot = TrainingJobTemplate.script(tmp_path / "train.py", max_run=60, spot_max_wait=120).request
+    spot = TrainingJobTemplate.script(tmp_path / "train.py", max_run=60, use_spot=True, max_wait=120).request
     assert spot["EnableManagedSpotTraining"]
     assert spot["StoppingCondition"] == {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 120}
 
