@@ -35,6 +35,7 @@ class Actions:
         self._outcomes: list[ev.Event] = []
         # attempts that may have been launched although nobody said so
         self._uncertain: set[AttemptId] = set()
+        self._sought: set[AttemptId] = set()
         self.more_is_due = False
         """Whether the last round ended before everything was tried."""
 
@@ -85,6 +86,7 @@ class Actions:
         except (TransientError, CapacityError) as error:
             if isinstance(intent, LaunchAttempt) and isinstance(error, TransientError):
                 self._uncertain.add(intent.attempt.id)
+                self._sought.discard(intent.attempt.id)
             self._retries.postpone(intent, self._clock.now(), error)
             self._held(intent, error.message)
         except CloudtuneError as error:
@@ -108,24 +110,26 @@ class Actions:
                 self._note(copied)
             self._launched(attempt.id, launch)
         elif isinstance(intent, StopAttempt):
-            self._find_lost_launch(intent.attempt)
-            self._backend.stop(intent.attempt)
+            if self._may_run(intent.attempt):
+                self._backend.stop(intent.attempt)
             self._note(ev.StopIssued(self._clock.now(), intent.attempt.trial_id, intent.attempt.number))
         else:
             self._backend.delete_checkpoint(intent.trial_id)
             self._note(ev.CheckpointDeleted(self._clock.now(), intent.trial_id))
 
-    def _find_lost_launch(self, id: AttemptId) -> None:
-        """An attempt may run although its launch was answered by an error: then it is followed to its end.
+    def _may_run(self, id: AttemptId) -> bool:
+        """Whether there may be something to stop: nothing of an attempt whose launch was never tried."""
+        if id in self._uncertain - self._sought:
+            self._find_lost_launches()
+        attempt = self._ledger.attempt(id)
+        return attempt is None or attempt.launched or id in self._uncertain
 
-        All of them are looked for at once; one whose launch was never tried needs no look.
-        """
-        if id not in self._uncertain:
-            return
-        known = [attempt for each in sorted(self._uncertain) if (attempt := self._ledger.attempt(each)) is not None]
-        lost = [attempt for attempt in known if not attempt.launched and not attempt.status.is_final]
+    def _find_lost_launches(self) -> None:
+        """Attempts may run although their launch was answered by an error: then they are followed to their end."""
+        known = (self._ledger.attempt(id) for id in sorted(self._uncertain - self._sought))
+        lost = [attempt for attempt in known if attempt is not None and not attempt.launched]
         self._find(lost)
-        self._uncertain.clear()
+        self._sought = set(self._uncertain)
         self._backend.adopt([attempt.attempt for attempt in lost if attempt.name is not None])
 
     def _held(self, intent: Intent, why: str) -> None:

@@ -13,7 +13,6 @@ The tuner's own time is the processor's, without what the sandbox takes to answe
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import multiprocessing
 import os
@@ -21,12 +20,9 @@ import resource
 import statistics
 import sys
 import tempfile
-import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -37,88 +33,12 @@ from cloudtune import StoppingCriterion, uniform
 from cloudtune.baselines import ASHA
 from cloudtune.sandbox import Delays
 from cloudtune.storage import LocalStorage
-from cloudtune.trial import Config, Observation, StatusChange
-from tests.virtual import Training, Virtual, virtual
+from cloudtune.trial import Config
+from tests.metering import DOCUMENTED_RATES, Meter
+from tests.virtual import Training, virtual
 
 DEFAULT_SIZES = ((10, 50), (100, 500), (1000, 5000))
-DOCUMENTED_RATES = {
-    "sagemaker.CreateTrainingJob": 1,
-    "sagemaker.ListTrainingJobs": 2,
-    "sagemaker.DescribeTrainingJob": 2,
-    "sagemaker.Search": 2,
-    "sagemaker.StopTrainingJob": 1,
-    "logs.FilterLogEvents": 5,
-}
-"""Calls per second that the reference texts name, or AWS's own pacing constants."""
 SPACE = {"width": uniform(0.0, 1.0), "speed": uniform(30.0, 90.0), "epochs": 27}
-
-
-@dataclass(frozen=True)
-class Look:
-    """One look at the account: trials that ran, calls by operation, ends that were found."""
-
-    running: int
-    calls: Counter[str]
-    ended: int
-
-
-@dataclass(frozen=True)
-class Mark:
-    """How far an experiment is: trials launched, observations made, seconds of its own that the tuner took."""
-
-    launched: int
-    observed: int
-    seconds: float
-
-
-@dataclass
-class Meter:
-    """What an experiment costs, look by look."""
-
-    looks: list[Look] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
-    answering: float = 0.0
-    """Seconds that the sandbox took."""
-
-    def attach(self, world: Virtual) -> None:
-        """Count what the backend asks, and what the sandbox takes."""
-        backend: Any = world.tuner.trial_backend
-        server: Any = world.sandbox._server
-        poll, application = backend.poll, server.application
-        observed = 0
-
-        def counted() -> Sequence[Observation]:
-            nonlocal observed
-            before = Counter(backend.aws.call_counts())
-            launched = before["CreateTrainingJob"]
-            self.marks.append(Mark(launched, observed, time.process_time() - self.answering))
-            running = sum(attempt.launched for attempt in world.tuner.ledger.open.values())
-            news: Sequence[Observation] = poll()
-            ended = sum(isinstance(seen, StatusChange) and seen.status.is_final for seen in news)
-            self.looks.append(Look(running, Counter(backend.aws.call_counts()) - before, ended))
-            observed += len(news)
-            return news
-
-        def timed(*request: Any) -> Iterable[bytes]:
-            began = time.process_time()
-            try:
-                answer: Iterable[bytes] = application(*request)
-                return answer
-            finally:
-                self.answering += time.process_time() - began
-
-        backend.poll, server.application = counted, timed
-
-    def milliseconds_per_observation(self, parts: int = 5) -> list[float]:
-        """The tuner's own time in each part of the experiment, from the first launch to the last."""
-        total = self.marks[-1].launched
-        marks = [
-            next(mark for mark in self.marks if mark.launched >= total * part / parts) for part in range(parts + 1)
-        ]
-        return [
-            1000 * (late.seconds - early.seconds) / max(1, late.observed - early.observed)
-            for early, late in itertools.pairwise(marks)
-        ]
 
 
 @dataclass(frozen=True)
@@ -189,7 +109,7 @@ def experiment(size: tuple[int, int]) -> Cost:
             calls=counts.total(),
             theirs=sum(theirs) + 2 * trials + counts["sagemaker.StopTrainingJob"],
             peaks={operation: world.sandbox.peak_rate(operation) for operation in DOCUMENTED_RATES},
-            milliseconds=meter.milliseconds_per_observation(),
+            milliseconds=[1000 * part for part in meter.work_per_observation()],
             megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
         )
 
