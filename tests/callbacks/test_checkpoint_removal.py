@@ -27,7 +27,7 @@ from cloudtune.tuner import Tuner
 from tests.engine.scripted import Scripted
 from tests.tuning import SPACE, KeptJournal, curve, tuner_on
 
-LONG = StoppingCriterion(max_wallclock_time=300.0)
+LONG = StoppingCriterion(max_wallclock_time=120.0)
 
 
 def promotion(removal: Mapping[str, Any] | None = None, **options: Any) -> ASHA:
@@ -132,7 +132,7 @@ def test_a_trial_that_is_named_once_is_deleted_once_its_job_has_ended() -> None:
 
 def test_without_delete_checkpoints_nothing_is_deleted(caplog: pytest.LogCaptureFixture) -> None:
     tuner, _ = tuned(promotion({"max_num_checkpoints": 3}), delete_checkpoints=False)
-    assert len(tuner.callbacks) == 3  # results, the watch, progress
+    assert not [each for each in tuner.callbacks if "Remove" in type(each).__name__]
     backend = tuner.trial_backend
     assert isinstance(backend, FakeBackend)
     assert len(backend.cloud.checkpoints) == len(tuner.ledger.trials)
@@ -153,7 +153,7 @@ def test_a_callback_of_one_s_own_is_not_doubled() -> None:
 def test_never_more_checkpoints_than_asked_for(n_workers: int, most: int, baseline: str | None) -> None:
     removal = {"max_num_checkpoints": most, **({"baseline": baseline} if baseline else {})}
     tuner, watch = tuned(promotion(removal), n_workers=n_workers)
-    assert len(tuner.ledger.trials) > 10 * most
+    assert len(tuner.ledger.trials) > 5 * most
     assert max(watch.counts) == most
     callback = tuner.callbacks[-1]
     assert isinstance(callback, HyperbandRemoveCheckpointsCallback | HyperbandRemoveCheckpointsBaselineCallback)
@@ -191,11 +191,11 @@ def test_what_is_repeated_changes_no_decision() -> None:
 
 
 def test_it_costs_less_than_chance() -> None:
-    """Work done again, over five seeds, if one paused trial in ten can keep its checkpoint."""
+    """Work done again, over three seeds, if one paused trial in ten can keep its checkpoint."""
 
     def again(**removal: Any) -> int:
         total = 0
-        for seed in range(5):
+        for seed in range(3):
             scheduler = promotion({"max_num_checkpoints": 12, **removal}, seed=seed)
             tuner, _ = tuned(scheduler, criterion=StoppingCriterion(max_wallclock_time=100.0), n_workers=4)
             total += sum(level for _, level in tuner.ledger.resumed_without_checkpoint)
