@@ -17,7 +17,9 @@ from cloudtune.sandbox.container import ContainerSpec, TrainingContainer
 from cloudtune.sandbox.directories import open_directory, user_cache_directory
 from cloudtune.sandbox.faults.faults import Faults
 from cloudtune.sandbox.faults.launches import Launches
+from cloudtune.sandbox.faults.logs import LogFaults
 from cloudtune.sandbox.faults.runs import Runs
+from cloudtune.sandbox.faults.training import TrainingFaults
 from cloudtune.sandbox.front import HttpFront
 from cloudtune.sandbox.gateway import Gateway, Responder
 from cloudtune.sandbox.iam import IamResponder
@@ -74,7 +76,10 @@ class Server:
             self.faults = Faults(settings.faults, self.clock.now, self.quotas.all())
             self._launches = Launches(self.faults, self.quotas)
             self.ledger = Ledger(self.clock, self.archive.save_job, self._release_instances)
-            self.logs = LogStore(self.clock, settings.delays.log_ingestion, self.archive.save_event)
+            self._log_faults = LogFaults(self.faults)
+            self.logs = LogStore(
+                self.clock, settings.delays.log_ingestion, self.archive.save_event, self._log_faults.delivery
+            )
             front = HttpFront(settings.port, undo) if clock is None else None
             self.address = self._address(NOWHERE if front is None else front.endpoint_url)
             self.executor = self._executor()
@@ -139,6 +144,7 @@ class Server:
         self.world.prepare(self.address.bucket, ROLE_NAME)
         self.gateway.record.clear()
         self.faults.restart()
+        self._log_faults.restart()
 
     def jobs_by_status(self) -> Counter[str]:
         self.executor.catch_up()
@@ -178,9 +184,9 @@ class Server:
             self.quotas,
             arn_prefix,
             settings.delays.search_index,
-            self._launches.check,
+            TrainingFaults(self.faults, self._launches),
         )
-        logs = LogsApi(self.logs, settings.region, settings.account_id)
+        logs = LogsApi(self.logs, settings.region, settings.account_id, self._log_faults)
         quotas = ServiceQuotasResponder(self.quotas, settings.region, settings.account_id)
         return Gateway(
             responders={

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import takewhile
-from typing import Any
+from typing import Any, Protocol
 
 from cloudtune.sandbox import tokens
 from cloudtune.sandbox.aws_error import AwsError
@@ -24,11 +24,37 @@ Answer = dict[str, Any]
 Request = Mapping[str, Any]
 
 
+class PageFaults(Protocol):
+    """What goes wrong with pages."""
+
+    def limit(self, asked: int) -> int: ...
+    def cut(self) -> None: ...
+    def is_empty(self) -> bool: ...
+    def is_repeated(self) -> bool: ...
+
+
+class WholePages:
+    """Nothing does."""
+
+    def limit(self, asked: int) -> int:
+        return asked
+
+    def cut(self) -> None:
+        pass
+
+    def is_empty(self) -> bool:
+        return False
+
+    def is_repeated(self) -> bool:
+        return False
+
+
 class LogsApi:
     """Answers requests about the log group of the training jobs; ``None`` from ``answer`` means: not mine."""
 
-    def __init__(self, store: LogStore, region: str, account_id: str) -> None:
+    def __init__(self, store: LogStore, region: str, account_id: str, faults: PageFaults | None = None) -> None:
         self._store = store
+        self._faults = faults or WholePages()
         self._group_arn = f"arn:aws:logs:{region}:{account_id}:log-group:{GROUP}"
         self._operations: dict[str, Callable[[Request], Answer]] = {
             "FilterLogEvents": self.filter_events,
@@ -59,24 +85,33 @@ class LogsApi:
     def filter_events(self, request: Request) -> Answer:
         """A page examines a bounded stretch of the log; it may hold nothing while its token goes on."""
         passes = compile_filter(request.get("filterPattern", ""))
-        limit = request.get("limit", PAGE_EVENTS)
+        asked = request.get("limit", PAGE_EVENTS)
+        limit = self._faults.limit(asked)
         found: list[LogEvent] = []
         size = 0
         token = None
         with self._store.lock:
-            direction, events = self._stretch(request)
+            direction, start, events = self._stretch(request)
+            if self._faults.is_empty():
+                return {"events": [], "searchedLogStreams": [], "nextToken": tokens.encode([direction, *start])}
             for examined, event in enumerate(events):
                 size += len(event.message) + EVENT_OVERHEAD
                 if len(found) == limit or examined == PAGE_EVENTS or (size > PAGE_BYTES and examined):
-                    token = tokens.encode([direction, event.timestamp, event.number + (direction == "b")])
+                    if len(found) == limit < asked:
+                        self._faults.cut()
+                    # two at least, or the next page might get no further
+                    following = found[-1] if len(found) > 1 and self._faults.is_repeated() else event
+                    token = tokens.encode([direction, following.timestamp, following.number + (direction == "b")])
                     break
                 if passes(event.message):
                     found.append(event)
         answer: Answer = {"events": [_filtered(event) for event in found], "searchedLogStreams": []}
         return answer if token is None else {**answer, "nextToken": token}
 
-    def _stretch(self, request: Request) -> tuple[str, Iterator[LogEvent]]:
-        """The readable events a request is about, in its direction ("f": oldest first, "b": newest first)."""
+    def _stretch(self, request: Request) -> tuple[str, Position, Iterator[LogEvent]]:
+        """The readable events a request is about, in its direction ("f": oldest first, "b": newest first), and where
+        they begin.
+        """
         streams = self._chosen_streams(request)
         begin, end = request.get("startTime", 0), request.get("endTime", FAR)
         if "nextToken" in request:
@@ -86,10 +121,12 @@ class LogsApi:
             direction = "f" if request.get("startFromHead", True) else "b"
             anchor = (0, 0) if direction == "f" else (end + 1, 0)
         if direction == "f":
-            forward = self._store.walk(streams, max((begin, 0), anchor))
-            return "f", self._readable(takewhile(lambda event: event.timestamp <= end, forward))
-        backward = self._store.walk_back(streams, min((end + 1, 0), anchor))
-        return "b", self._readable(takewhile(lambda event: event.timestamp >= begin, backward))
+            first = max((begin, 0), anchor)
+            forward = self._store.walk(streams, first)
+            return "f", first, self._readable(takewhile(lambda event: event.timestamp <= end, forward))
+        last = min((end + 1, 0), anchor)
+        backward = self._store.walk_back(streams, last)
+        return "b", last, self._readable(takewhile(lambda event: event.timestamp >= begin, backward))
 
     def _chosen_streams(self, request: Request) -> list[LogStream] | None:
         if "logStreamNames" in request and "logStreamNamePrefix" in request:
@@ -111,7 +148,7 @@ class LogsApi:
         return stream
 
     def get_events(self, request: Request) -> Answer:
-        limit = request.get("limit", PAGE_EVENTS)
+        limit = self._faults.limit(request.get("limit", PAGE_EVENTS))
         # endTime is exclusive here and inclusive in FilterLogEvents, as in the service
         begin, end = (request.get("startTime", 0), 0), (request.get("endTime", FAR), 0)
         direction, anchor = _cursor(request.get("nextToken"))

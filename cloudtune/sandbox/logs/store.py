@@ -35,6 +35,19 @@ class LogEvent:
         return f"{self.timestamp:020d}{self.number:036d}"
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """How a line becomes readable: ``late`` seconds later than others, and ``again`` seconds after that once more."""
+
+    late: float = 0.0
+    again: float | None = None
+
+
+def at_once(stream: str) -> Delivery:
+    """As it should be."""
+    return Delivery()
+
+
 @dataclass
 class LogStream:
     """A stream's events in order of time."""
@@ -79,12 +92,21 @@ class Timeline:
 
 
 class LogStore:
-    """The streams of the training jobs' log group. ``on_write`` hears of each event, to keep it."""
+    """The streams of the training jobs' log group. ``on_write`` hears of each event, to keep it; ``delivery`` says of
+    the next line of a stream when it can be read.
+    """
 
-    def __init__(self, clock: Clock, ingestion_lag: float, on_write: Callable[[LogEvent], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        ingestion_lag: float,
+        on_write: Callable[[LogEvent], None],
+        delivery: Callable[[str], Delivery] = at_once,
+    ) -> None:
         self._clock = clock
         self._lag = round(ingestion_lag * 1000)
         self._on_write = on_write
+        self._delivery = delivery
         self._streams: dict[str, LogStream] = {}
         self._sorted_names: list[str] = []
         self._all = Timeline()
@@ -108,10 +130,18 @@ class LogStore:
         """Add one line, printed now or ``at`` seconds since the epoch."""
         with self.lock:
             timestamp = self.now_ms() if at is None else int(at * 1000)
-            event = LogEvent(timestamp, self._next_number, stream, message, timestamp + self._lag)
-            self._insert(event)
-            self._on_write(event)
+            delivery = self._delivery(stream)
+            readable = timestamp + self._lag + round(delivery.late * 1000)
+            event = self._add(LogEvent(timestamp, self._next_number, stream, message, readable))
+            if delivery.again is not None:
+                readable += round(delivery.again * 1000)
+                self._add(LogEvent(timestamp, self._next_number, stream, message, readable))
             return event
+
+    def _add(self, event: LogEvent) -> LogEvent:
+        self._insert(event)
+        self._on_write(event)
+        return event
 
     def restore(self, events: Iterable[LogEvent]) -> None:
         """Take back events written in an earlier life."""

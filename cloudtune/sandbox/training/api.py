@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from cloudtune.sandbox.aws_error import AwsError, invalid
+from cloudtune.sandbox.faults.training import TrainingFaults
 from cloudtune.sandbox.model import input_shape
 from cloudtune.sandbox.training import rules, tags, warm_pools
 from cloudtune.sandbox.training.describe import RecordCache, description, summary
@@ -14,9 +15,13 @@ from cloudtune.sandbox.training.execution import Executor
 from cloudtune.sandbox.training.instances import Quotas
 from cloudtune.sandbox.training.job import STARTING, STOPPING, Job
 from cloudtune.sandbox.training.ledger import Ledger
+from cloudtune.sandbox.training.listing import DEFAULT_PAGE as LIST_PAGE
 from cloudtune.sandbox.training.listing import list_jobs
+from cloudtune.sandbox.training.search import DEFAULT_PAGE as SEARCH_PAGE
 from cloudtune.sandbox.training.search import modified_from, search_jobs
 from cloudtune.sandbox.validation import validate
+
+NOT_FOUND = "Requested resource not found."
 
 Answer = dict[str, Any]
 Request = Mapping[str, Any]
@@ -33,7 +38,7 @@ class TrainingApi:
         quotas: Quotas,
         arn_prefix: str,
         search_lag: float,
-        check_launch: Callable[[Request], None],
+        faults: TrainingFaults,
     ) -> None:
         self._ledger = ledger
         self._executor = executor
@@ -41,7 +46,7 @@ class TrainingApi:
         self._quotas = quotas
         self._arn_prefix = arn_prefix
         self._search_lag = search_lag
-        self._check_launch = check_launch
+        self._faults = faults
         self._records = RecordCache()
         self._operations: dict[str, Callable[[Request], Answer]] = {
             "CreateTrainingJob": self.create,
@@ -89,7 +94,7 @@ class TrainingApi:
                     "Job name must be unique within an AWS account and region, and a training job with this name "
                     f"already exists ({jobs[name].arn})",
                 )
-            self._check_launch(request)
+            self._faults.check_launch(request)
             now = self._ledger.clock.now()
             job = Job(name, self._arn_prefix + name, request, now, now, job_tags)
             self._expire_pools(now)
@@ -100,7 +105,7 @@ class TrainingApi:
                 if predecessor is not None and predecessor.warm_pool is not None:
                     warm_pools.give_back(predecessor.warm_pool)
                 raise
-            warm_pools.reserve(job)
+            warm_pools.reserve(job, self._quotas, self._ledger.holding(), predecessor)
             job.enter(STARTING, now)
             self._ledger.add(job)
             if predecessor is not None:
@@ -112,14 +117,18 @@ class TrainingApi:
         with self._ledger.reading():
             now = self._ledger.clock.now()
             self._expire_pools(now)
-            return description(self._find(request), now)
+            job = self._faults.seen("describe", self._find(request), now)
+            if job is None:
+                raise invalid(NOT_FOUND)
+            return description(job, now)
 
     def list(self, request: Request) -> Answer:
         with self._ledger.reading() as jobs:
             now = self._ledger.clock.now()
             self._expire_pools(now)
             after = request.get("LastModifiedTimeAfter")
-            page, token = list_jobs(request, jobs.values() if after is None else self._ledger.changed_after(after))
+            asked = jobs.values() if after is None else self._ledger.changed_after(after)
+            page, token = list_jobs(self._faults.smaller(request, LIST_PAGE), self._seen("list", asked, now))
             answer: Answer = {"TrainingJobSummaries": [summary(job, now) for job in page]}
         return answer if token is None else {**answer, "NextToken": token}
 
@@ -143,7 +152,7 @@ class TrainingApi:
             if job.ended and not (resources is not None and available):
                 raise invalid(f"The request was rejected because the training job is in status {job.status}.")
             if resources is not None:
-                warm_pools.update_keep_alive(job, resources["KeepAlivePeriodInSeconds"])
+                warm_pools.update_keep_alive(job, resources["KeepAlivePeriodInSeconds"], now)
             for member in ("ProfilerConfig", "RemoteDebugConfig"):
                 if member in request:
                     job.updates[member] = {**job.request.get(member, {}), **request[member]}
@@ -172,8 +181,9 @@ class TrainingApi:
             self._expire_pools(now)
             oldest = modified_from(request.get("SearchExpression", {}))
             asked = self._ledger.changed_after(math.nextafter(oldest, 0.0)) if oldest else jobs.values()
-            indexed = [self._records.of(job, now) for job in asked if job.created + self._search_lag <= now]
-        found, token, total = search_jobs(request, indexed)
+            known = (job for job in asked if job.created + self._search_lag <= now)
+            indexed = [self._records.of(job, now) for job in self._seen("search", known, now)]
+        found, token, total = search_jobs(self._faults.smaller(request, SEARCH_PAGE), indexed)
         answer: Answer = {
             "Results": [{"TrainingJob": entry} for entry in found],
             "TotalHits": {"Value": total, "Relation": "EqualTo"},
@@ -203,7 +213,7 @@ class TrainingApi:
         # ValidationException of this text, and clients match on it; the younger operations follow the model
         job = self._ledger.get(request["TrainingJobName"])
         if job is None:
-            raise AwsError(code, "Requested resource not found.")
+            raise AwsError(code, NOT_FOUND)
         return job
 
     def _find_by_arn(self, request: Request) -> Job:
@@ -211,6 +221,11 @@ class TrainingApi:
         if job is None:
             raise invalid(f"Could not find training job '{request['ResourceArn']}'.")
         return job
+
+    def _seen(self, view: str, jobs: Iterable[Job], now: float) -> Iterator[Job]:
+        """Those of ``jobs`` that the view knows, as it knows them."""
+        shown = (self._faults.seen(view, job, now) for job in jobs)
+        return (job for job in shown if job is not None)
 
     def _expire_pools(self, now: float) -> None:
         with self._ledger.reading():
