@@ -127,6 +127,23 @@ def test_slow_checkpoints_leave_two(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(entries(tmp_path)) == 2 * 2
 
 
+def test_as_many_as_asked_for_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpointing, "SETTLE_SECONDS", 0.0)
+    for version in range(1, 8):
+        save_checkpoint(tmp_path, write(version), version, keep=4)
+    assert len(entries(tmp_path)) == 2 * 4
+    config = {"st_checkpoint_dir": str(tmp_path)}
+    checkpoint_model_at_rung_level(config, lambda path, resource: write(resource)(path), 8, keep=3)
+    assert len(entries(tmp_path)) == 2 * 3
+    assert loaded(tmp_path) == 8
+
+
+def test_one_alone_is_too_few(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"keep=1 .* Use 2"):
+        save_checkpoint(tmp_path, write(1), 1, keep=1)
+    assert entries(tmp_path) == []
+
+
 def test_fast_checkpoints_leave_one_that_a_slow_copy_can_finish(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

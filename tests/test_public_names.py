@@ -16,12 +16,19 @@ import pytest
 import cloudtune
 from cloudtune import Reporter, StoppingCriterion, Tuner, constants
 from cloudtune.backends import LocalBackend, PythonBackend
-from cloudtune.callbacks import StoreResultsCallback, TunerCallback
+from cloudtune.callbacks import (
+    HyperbandRemoveCheckpointsBaselineCallback,
+    HyperbandRemoveCheckpointsCallback,
+    RemoveCheckpointsCallback,
+    StoreResultsCallback,
+    TunerCallback,
+)
 from cloudtune.remote import RemoteLauncher, RemoteTuningMetricsCallback
 from cloudtune.results import load_experiment
 from cloudtune.sagemaker import SageMakerBackend, select_instance_type
 from cloudtune.sandbox import Sandbox
-from cloudtune.schedulers import SchedulerDecision
+from cloudtune.schedulers import SchedulerDecision, TrialScheduler
+from cloudtune.schedulers.resumption import BetaBinomialEstimator, compute_probabilities_of_getting_resumed
 
 TRAIN_HEIGHT = """
 import time
@@ -438,6 +445,31 @@ SIGNATURES: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     ),
     (Reporter, {"add_time": True, "add_cost": True}),
     (StoreResultsCallback, {"add_wallclock_time": True, "extra_results_composer": None}),
+    (RemoveCheckpointsCallback, {}),
+    (
+        HyperbandRemoveCheckpointsCallback,
+        {
+            **dict.fromkeys(["max_num_checkpoints", "max_wallclock_time", "metric", "resource_attr", "mode"], NEEDED),
+            "approx_steps": 25,
+            "prior_beta_mean": 0.33,
+            "prior_beta_size": 2,
+            "min_data_at_rung": 5,
+        },
+    ),
+    (
+        HyperbandRemoveCheckpointsBaselineCallback,
+        {
+            **dict.fromkeys(["max_num_checkpoints", "max_wallclock_time", "metric", "resource_attr", "mode"], NEEDED),
+            "baseline": None,
+        },
+    ),
+    (BetaBinomialEstimator, dict.fromkeys(["beta_mean", "beta_size"], NEEDED)),
+    (
+        compute_probabilities_of_getting_resumed,
+        dict.fromkeys(["ranks", "rung_lens", "prom_quants", "p_vals", "time_ratio", "approx_steps"], NEEDED),
+    ),
+    (TrialScheduler.callback_for_checkpoint_removal, dict.fromkeys(["self", "stop_criterion"], NEEDED)),
+    (TrialScheduler.trials_checkpoints_can_be_removed, {"self": NEEDED}),
     (
         LocalBackend,
         {
