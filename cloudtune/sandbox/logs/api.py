@@ -93,7 +93,9 @@ class LogsApi:
         with self._store.lock:
             direction, start, events = self._stretch(request)
             if self._faults.is_empty():
-                return {"events": [], "searchedLogStreams": [], "nextToken": tokens.encode([direction, *start])}
+                # clients take the same token twice for the end, or for an error
+                empty = _decoded(request["nextToken"], 4)[3] + 1 if "nextToken" in request else 1
+                return {"events": [], "searchedLogStreams": [], "nextToken": tokens.encode([direction, *start, empty])}
             for examined, event in enumerate(events):
                 size += len(event.message) + EVENT_OVERHEAD
                 if len(found) == limit or examined == PAGE_EVENTS or (size > PAGE_BYTES and examined):
@@ -101,7 +103,7 @@ class LogsApi:
                         self._faults.cut()
                     # two at least, or the next page might get no further
                     following = found[-1] if len(found) > 1 and self._faults.is_repeated() else event
-                    token = tokens.encode([direction, following.timestamp, following.number + (direction == "b")])
+                    token = tokens.encode([direction, following.timestamp, following.number + (direction == "b"), 0])
                     break
                 if passes(event.message):
                     found.append(event)
@@ -115,7 +117,7 @@ class LogsApi:
         streams = self._chosen_streams(request)
         begin, end = request.get("startTime", 0), request.get("endTime", FAR)
         if "nextToken" in request:
-            direction, *position = _decoded(request["nextToken"], 3)
+            direction, *position = _decoded(request["nextToken"], 4)
             anchor = (int(position[0]), int(position[1]))
         else:
             direction = "f" if request.get("startFromHead", True) else "b"
