@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from cloudtune.engine.stopping import StoppingCriterion
-from cloudtune.errors import CloudtuneError, NoCapacityError, QuotaReachedError, ThrottledError, UnreachableError
+from cloudtune.errors import (
+    CapacityError,
+    CloudtuneError,
+    NoCapacityError,
+    QuotaReachedError,
+    ThrottledError,
+    UnreachableError,
+)
 from cloudtune.journal import events as ev
 from cloudtune.journal.store import MemoryJournal
 from cloudtune.testing.fake_backend import FakeBackend
@@ -228,8 +235,9 @@ class Tuning(RuleBasedStateMachine):
     def cloud_fails(self, operation: str, error: CloudtuneError, times: int, after: bool) -> None:
         if operation in ("poll", "release") and not isinstance(error, (UnreachableError, ThrottledError)):
             return
-        if operation == "poll" and after:
-            after = False  # a poll whose answer is lost is repeated by the backend itself, not by the tuner
+        if operation == "poll" or isinstance(error, CapacityError):
+            # a poll whose answer is lost is repeated by the backend itself; what has no room is not done
+            after = False
         self.world.cloud.fail_next(operation, error, times, after)
 
     def teardown(self) -> None:
