@@ -10,6 +10,7 @@ from cloudtune.sandbox.training import tags
 from cloudtune.sandbox.training.job import Job
 from cloudtune.sandbox.training.metrics import as_float32
 from cloudtune.sandbox.training.rules import DEFAULT_MAX_RUNTIME
+from cloudtune.sandbox.training.warm_pools import AVAILABLE
 
 
 @functools.cache
@@ -95,8 +96,8 @@ class RecordCache:
 
     def of(self, job: Job, now: float) -> dict[str, Any]:
         """The record of ``job``; not to be changed."""
-        if not job.ended or job.warm_pool is not None:
-            # its metrics come, and the cost of a pool grows, without a word
+        if not job.ended or (job.warm_pool is not None and job.warm_pool.status == AVAILABLE):
+            # its metrics come, and the cost of a pool that waits grows, without a word
             return record(job, now)
         found = self._known.get(job.name)
         if found is not None and found[0] is job and found[1] == job.revision:

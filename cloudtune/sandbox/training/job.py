@@ -58,6 +58,10 @@ class WarmPool:
     available_from: float | None = None
     ended: float | None = None
     reused_by: str | None = None
+    counted: bool = False
+    """Whether it has its place in the account's quota of pools."""
+    chain_began: float = 0.0
+    """When the first of the jobs that passed these instances on was created."""
 
     def retained_seconds(self, now: float) -> int:
         """How long the instances have been idle, in billable seconds of one instance."""
