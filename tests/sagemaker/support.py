@@ -58,10 +58,6 @@ class Virtual(NamedTuple):
     clock: VirtualClock
     seen: Seen
 
-    def restarted(self, feed: FeedOptions | None = None) -> Virtual:
-        """Another process's backend on the same experiment."""
-        return on(self.sandbox, self.clock, feed)
-
 
 @contextmanager
 def in_virtual_time(
@@ -78,14 +74,19 @@ def in_virtual_time(
 
 
 def on(
-    sandbox: Sandbox, clock: VirtualClock, feed: FeedOptions | None = None, request: Mapping[str, Any] | None = None
+    sandbox: Sandbox,
+    clock: VirtualClock,
+    feed: FeedOptions | None = None,
+    request: Mapping[str, Any] | None = None,
+    name: str = "virtual",
 ) -> Virtual:
+    """A backend of one more process on the same sandbox."""
     backend = SageMakerBackend(
         TrainingJobTemplate.from_dict(request_on(sandbox, request or {})),
         aws=Aws(session=sandbox.session(), attempts=1, clock=clock),
         feed=feed,
     )
-    backend.open(Experiment("virtual", Path("unused"), metric_names=("loss",), resource_attr="epoch"), clock)
+    backend.open(Experiment(name, Path("unused"), metric_names=("loss",), resource_attr="epoch"), clock)
     return Virtual(sandbox, backend, clock, Seen(backend, clock, step=5.0))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import pickle
 from pathlib import Path
 from typing import Any
@@ -65,44 +64,6 @@ def plain_request(account: Sandbox, entrypoint: list[str]) -> dict[str, Any]:
         "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 30},
         "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
     }
-
-
-JSON_SCRIPT = """
-import argparse, json
-from cloudtune.checkpointing import add_checkpointing_to_argparse, add_config_json_to_argparse, load_config_json
-
-parser = argparse.ArgumentParser()
-add_checkpointing_to_argparse(parser)
-add_config_json_to_argparse(parser)
-args, _ = parser.parse_known_args()
-print("config:", json.dumps(load_config_json(vars(args))))
-"""
-
-
-@pytest.mark.parametrize(
-    ("config", "options"),
-    [
-        ({f"x{number}": number for number in range(150)}, {}),
-        ({"text": "y" * 5000, "layers": [64, {"units": 3}]}, {}),
-        ({"lr": 0.1}, {"pass_args_as_json": True}),
-    ],
-    ids=["many", "long", "on request"],
-)
-def test_a_configuration_beyond_the_limits_arrives_whole(
-    account: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, config: dict[str, Any], options: dict[str, Any]
-) -> None:
-    path = tmp_path / "train.py"
-    path.write_text(JSON_SCRIPT)
-    backend = opened(path, f"json-{len(config)}", tmp_path, **options)
-    trial = attempt(0, **config)
-    with caplog.at_level(logging.WARNING, "cloudtune"):
-        backend.start(trial)
-    assert bool(caplog.records) == (not options)
-    Seen(backend).finish(trial)
-    line = next(line for line in backend.logs(0) if line.startswith("config: "))
-    arrived = json.loads(line.removeprefix("config: "))
-    assert {name: arrived[name] for name in config} == config
-    assert arrived["st_checkpoint_dir"] == "/opt/ml/checkpoints"
 
 
 def test_the_reporter_knows_the_price(account: Sandbox, script: Path, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from cloudtune.sagemaker import FeedOptions, SageMakerBackend
 from cloudtune.sandbox import Sandbox
 from cloudtune.sandbox.settings import Delays
 from cloudtune.trial import AttemptId, AttemptStatus, StatusChange
-from tests.sagemaker.support import Seen, attempt, opened
+from tests.sagemaker.support import Seen, attempt, in_virtual_time, opened
+from tests.virtual import Training
 
 QUOTA = 45
 
@@ -50,50 +51,45 @@ def calls(account: Sandbox) -> dict[str, int]:
     return {name: count for name, count in account.call_counts().items() if count and not name.startswith("s3.")}
 
 
-@pytest.mark.parametrize("count", [1, 10, 40])
-def test_a_look_at_many_running_trials_costs_what_one_costs(account: Sandbox, tmp_path: Path, count: int) -> None:
-    backend = opened(sleeper(account), f"many-{count}", tmp_path)
-    account.reset_call_counts()
-    seen = Seen(backend)
-    assert list(seen.poll()) == []
-    assert calls(account) == {}, "no attempt is open, so nothing is asked"
-
-    trials = [attempt(number) for number in range(count)]
-    for trial in trials:
-        backend.start(trial)
-    assert calls(account) == {"sagemaker.CreateTrainingJob": count}
-    seen.until(lambda: len(running(seen)) == count and all(seen.reports(trial) for trial in trials), "start")
-
-    account.reset_call_counts()
-    before = sum(backend.aws.call_counts().values())
-    for _ in range(3):
+@pytest.mark.parametrize("count", [1, 50, 250])
+def test_a_look_at_many_running_trials_costs_what_one_costs(count: int) -> None:
+    with in_virtual_time(Training(seconds=600.0)) as (sandbox, backend, _, seen):
         assert list(seen.poll()) == []
-    assert calls(account) == {"sagemaker.ListTrainingJobs": 3, "logs.FilterLogEvents": 3}
-    assert sum(backend.aws.call_counts().values()) - before == 6
+        assert "sagemaker.ListTrainingJobs" not in sandbox.call_counts(), "no attempt is open, so nothing is asked"
 
-    for trial in trials:
-        backend.stop(trial.id)
-    seen.finish(*trials)
-    assert account.call_counts()["sagemaker.DescribeTrainingJob"] == count, "one per attempt, at its end"
+        trials = [attempt(number, x=0.5, epochs=9) for number in range(count)]
+        sandbox.reset_call_counts()
+        for trial in trials:
+            backend.start(trial)
+        assert calls(sandbox) == {"sagemaker.CreateTrainingJob": count}
+        seen.until(lambda: len(running(seen)) == count and all(seen.reports(trial) for trial in trials), "start")
+        seen.wait(60)
 
-    account.reset_call_counts()
-    assert list(seen.poll()) == []
-    assert calls(account) == {}
+        sandbox.reset_call_counts()
+        for _ in range(3):
+            assert list(seen.poll()) == []
+        assert calls(sandbox) == {"sagemaker.ListTrainingJobs": 3, "logs.FilterLogEvents": 3}
+
+        for trial in trials:
+            backend.stop(trial.id)
+        sandbox.reset_call_counts()
+        seen.finish(*trials)
+        spent = calls(sandbox)
+        assert spent.get("sagemaker.Search", 0) + spent.get("sagemaker.DescribeTrainingJob", 0) <= 1 + count // 50
+        assert spent["logs.FilterLogEvents"] <= 6 + count // 50, "last readings of logs share calls, too"
+
+        sandbox.reset_call_counts()
+        assert list(seen.poll()) == []
+        assert calls(sandbox) == {}
 
 
-def test_other_experiments_are_not_seen(account: Sandbox, tmp_path: Path) -> None:
-    names = ["a-1", "a-10", "a", "a-1-00000"]
-    seens = [Seen(opened(sleeper(account), name, tmp_path)) for name in names]
-    trials = [attempt(number) for number in range(len(names))]
-    for seen, trial in zip(seens, trials, strict=True):
-        seen.backend.start(trial)
-    for seen, trial in zip(seens, trials, strict=True):
-        seen.until(lambda seen=seen, trial=trial: bool(seen.reports(trial)), "report")  # type: ignore[misc]
-        assert {each.attempt for each in seen.all} == {trial.id}
-        assert next(iter(seen.backend.logs(trial.id.trial_id))) == "hello"
-    for seen, trial in zip(seens, trials, strict=True):
-        seen.backend.stop(trial.id)
-        seen.finish(trial)
+def test_jobs_that_were_launched_together_are_compared_with_their_requests_in_one_call_per_hundred() -> None:
+    with in_virtual_time(Training(seconds=600.0)) as (sandbox, backend, _, seen):
+        for number in range(250):
+            backend.start(attempt(number, x=0.5, epochs=9))
+        seen.wait(120)
+        assert sandbox.call_counts()["sagemaker.Search"] <= 8
+        assert sandbox.call_counts()["sagemaker.DescribeTrainingJob"] == 0
 
 
 def test_a_full_quota_holds_a_trial_until_one_of_ours_ends(account: Sandbox, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_second_stream_tells_of_one_that_no_listing_showed_before_its_first_re
 
 def test_an_attempt_that_waits_for_another_machine_keeps_its_worker() -> None:
     attempt = followed()
-    told = list(attempt.take_state(described("Training"), 1.0))
+    told: list[Observation] = list(attempt.take_state(described("Training"), 1.0))
     told += attempt.take_state(described("Training", "Interrupted"), 2.0)
     told += attempt.take_state(described("Training", "Interrupted", "Starting"), 3.0)
     statuses = [each.status for each in told if isinstance(each, StatusChange)]
