@@ -74,15 +74,16 @@ class Breakers:
             breaker.freed -= 1
         breaker.probe_until = now + PROBE_LIMIT
 
-    def accepted(self, wanted: Instances) -> None:
+    def accepted(self, wanted: Instances, now: float) -> None:
         """The service took it. That closes a full quota's breaker, unless it only took the place of a job of ours."""
         breaker = self._open.get(wanted)
         if breaker is None or breaker.stock:
             return
         breaker.probe_until = None
-        if not breaker.on_freed:
+        if breaker.on_freed:
+            breaker.on_freed, breaker.due = False, now + breaker.pause
+        else:
             del self._open[wanted]
-        breaker.on_freed = False
 
     def refused(self, wanted: Instances, now: float, why: str, stock: bool) -> None:
         """There is no room. ``stock``: in the cloud, rather than in the account's quota."""
@@ -113,4 +114,3 @@ class Breakers:
             same = (wanted.instance_type, wanted.spot) == (given.instance_type, given.spot)
             if same and not breaker.stock:
                 breaker.freed += 1
-                breaker.pause = FIRST_PAUSE

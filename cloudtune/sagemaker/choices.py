@@ -65,7 +65,7 @@ def together(choices: Sequence[Choice]) -> Mapping[str, Any] | None:
     if PREFERENCES in first:
         return {**first, PREFERENCES: [preference for each in choices for preference in each.resources[PREFERENCES]]}
     excluded = "InstancePlacementConfig" in first or choices[0].needs[0].spot
-    if excluded or PREFERENCES not in _resource_shape().members:
+    if excluded or not takes_preferences():
         return None
     rest = {name: value for name, value in first.items() if name != "InstanceType"}
     return {**rest, PREFERENCES: [{"InstanceType": each.resources["InstanceType"]} for each in choices]}
@@ -82,6 +82,12 @@ def resources_of(template: Mapping[str, Any], config: Config) -> dict[str, Any]:
     if ST_INSTANCE_COUNT in config:
         resources["InstanceCount"] = int(config[ST_INSTANCE_COUNT])
     return resources
+
+
+def types_of(resources: Mapping[str, Any]) -> set[str]:
+    """The instance types that a ResourceConfig names."""
+    several = resources.get(GROUPS) or resources.get(PREFERENCES) or [resources]
+    return {str(each["InstanceType"]) for each in several if "InstanceType" in each}
 
 
 def is_spot(template: Mapping[str, Any]) -> bool:
@@ -119,6 +125,11 @@ def checked_fallbacks(template: Mapping[str, Any], fallbacks: Sequence[str]) -> 
                 f"did you mean {', '.join(near)}?" if near else "see cloudtune.sagemaker.select_instance_type",
             )
     return tuple(fallbacks)
+
+
+def takes_preferences() -> bool:
+    """Whether this botocore knows of lists of instance types."""
+    return PREFERENCES in _resource_shape().members
 
 
 def _resource_shape() -> Any:

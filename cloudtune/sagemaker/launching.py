@@ -11,7 +11,7 @@ from cloudtune.aws import Aws
 from cloudtune.clock import Clock
 from cloudtune.errors import AlreadyExistsError, NoCapacityError, NotYetError, QuotaReachedError
 from cloudtune.sagemaker.capacity import Breakers, Instances
-from cloudtune.sagemaker.choices import Choice, together
+from cloudtune.sagemaker.choices import Choice, together, types_of
 from cloudtune.sagemaker.instances import price_of_resources
 from cloudtune.sagemaker.request import AttemptRequest, RequestOptions, attempt_request
 from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Cause, Observation, StatusChange
@@ -117,7 +117,7 @@ class Launcher:
             self._breakers.trying(need, now)
         accepted = False
         try:
-            created = self._create(attempt_request(self._options, attempt, resources))
+            created = self._create(attempt, attempt_request(self._options, attempt, resources))
             accepted = True
         except QuotaReachedError as error:
             instance_type = error.quota.partition(" for ")[0]
@@ -131,7 +131,7 @@ class Launcher:
         finally:
             for need in needs:
                 if accepted:
-                    self._breakers.accepted(need)
+                    self._breakers.accepted(need, self._clock.now())
                 else:
                     self._breakers.undecided(need)
         self._needs[attempt.id] = tuple(needs)
@@ -143,18 +143,19 @@ class Launcher:
                 logger.warning("no more launches on %s for now: %s", need, why)
             self._breakers.refused(need, self._clock.now(), why, stock)
 
-    def _create(self, prepared: AttemptRequest) -> Created:
+    def _create(self, attempt: Attempt, prepared: AttemptRequest) -> Created:
         if prepared.config_file is not None:
             uri, content = prepared.config_file
             self._aws.call("s3", "PutObject", Bucket=uri.bucket, Key=uri.key, Body=content)
         try:
             self._aws.call("sagemaker", "CreateTrainingJob", **prepared.request)
         except AlreadyExistsError as error:
-            return Created(self._confirmed(prepared, error), existed=True)
+            described = self._confirmed(prepared, error)
+            return Created(self._as_it_is(attempt, prepared, described), existed=True)
         return Created(prepared, existed=False)
 
-    def _confirmed(self, prepared: AttemptRequest, taken: AlreadyExistsError) -> AttemptRequest:
-        """The job of this name, as it is there.
+    def _confirmed(self, prepared: AttemptRequest, taken: AlreadyExistsError) -> Mapping[str, Any]:
+        """The description of the job of this name.
 
         Raises ``AlreadyExistsError`` if it is another experiment's: other checkpoints or arguments.
         """
@@ -170,10 +171,16 @@ class Launcher:
                     f"training job {prepared.name!r} exists and is not of this experiment: its {field} differ",
                     "an earlier experiment had the same tuner_name: choose another",
                 ) from taken
+        return described
+
+    def _as_it_is(self, attempt: Attempt, prepared: AttemptRequest, described: Mapping[str, Any]) -> AttemptRequest:
+        """The job may have been made when there was room on other instances than now."""
         resources = described.get("ResourceConfig") or {}
-        # it may have been made when there was room on other instances
-        price = price_of_resources(resources) if resources else prepared.dollars_per_hour
-        return replace(prepared, request={**prepared.request, "ResourceConfig": resources}, dollars_per_hour=price)
+        types = types_of(resources)
+        choices = [each for each in self._options.choices(attempt.config) if types_of(each.resources) <= types]
+        if choices and types != types_of(prepared.request.get("ResourceConfig") or {}):
+            prepared = attempt_request(self._options, attempt, together(choices) or choices[0].resources)
+        return replace(prepared, dollars_per_hour=price_of_resources(resources) or prepared.dollars_per_hour)
 
 
 def _none_left(need: Instances) -> str:

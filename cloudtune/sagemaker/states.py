@@ -103,9 +103,9 @@ def job_end(description: Mapping[str, Any], dollars_per_hour: float | None, stop
     if status == "Deleting":  # only what has ended can be deleted
         status = OUTCOME_OF_SECONDARY.get(description.get("SecondaryStatus") or "", "Stopped")
     billable = description.get("BillableTimeInSeconds")
-    resources = description.get("ResourceConfig") or {}
-    if "SelectedInstanceType" in resources:
-        dollars_per_hour = price_of_resources(resources)
+    # the instances that it had may be others than those asked for first
+    shown = price_of_resources(description.get("ResourceConfig") or {})
+    dollars_per_hour = dollars_per_hour if shown is None else shown
     dollars = None if dollars_per_hour is None else dollars_per_hour * float(billable or 0) / 3600
     ran = description.get("TrainingStartTime") is not None
     if status == "Completed":
