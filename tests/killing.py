@@ -25,6 +25,7 @@ from cloudtune.callbacks.base import TunerCallback
 from cloudtune.remote.storage import S3Storage
 from cloudtune.sagemaker import FeedOptions, SageMakerBackend, TrainingJobTemplate
 from cloudtune.schedulers import Decision, TrialScheduler
+from cloudtune.schedulers.base import NOT_NOW, NotNow, Suggestion
 from cloudtune.storage import LocalStorage
 from cloudtune.trial import Metrics, Status, Trial
 
@@ -72,6 +73,33 @@ class LockStep(TunerCallback):
             (self._folder / f"{trial.config['width']!r}-{result['epoch']}").touch()
 
 
+class OneByOne(ASHA):
+    """Suggests nothing while a trial has not quite ended: what can be promoted doesn't depend on time, either."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._going: set[int] = set()
+
+    def suggest(self, trial_id: int) -> Suggestion | NotNow | None:
+        return NOT_NOW if self._going else super().suggest(trial_id)
+
+    def on_trial_add(self, trial: Trial) -> None:
+        self._going.add(trial.trial_id)
+        super().on_trial_add(trial)
+
+    def on_trial_resume(self, trial: Trial) -> None:
+        self._going.add(trial.trial_id)
+        super().on_trial_resume(trial)
+
+    def on_trial_remove(self, trial: Trial) -> None:
+        self._going.discard(trial.trial_id)
+        super().on_trial_remove(trial)
+
+    def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
+        self._going.discard(trial.trial_id)
+        super().on_trial_complete(trial, result)
+
+
 @dataclass(frozen=True)
 class Case:
     """An experiment. ``where``: its journal is in S3, or in a file. ``trials``: so many."""
@@ -107,7 +135,7 @@ class Case:
     def _scheduler(self) -> TrialScheduler:
         if self.scheduler == "random":
             return RandomSearch(SPACE, metric="loss", random_seed=5)
-        return ASHA(
+        return OneByOne(
             SPACE,
             metric="loss",
             resource_attr="epoch",
@@ -199,7 +227,7 @@ def _run(what: Any, folder: Path) -> int:
             cli(["resume", what], standalone_mode=False)
         else:
             Case(**what).tuner(folder).run()
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - a forked process must not go on as its parent
         traceback.print_exc()
         return 1
     return 0

@@ -13,12 +13,12 @@ from typing import Any
 
 import click
 
-from cloudtune.cli.options import experiment_argument
+from cloudtune.cli.options import experiment_argument, is_training_job
 from cloudtune.engine.stopping import StoppingCriterion
-from cloudtune.errors import AccessDeniedError, JournalConflictError, OptionError
+from cloudtune.errors import AccessDeniedError, JournalConflictError
 from cloudtune.journal.events import SessionStarted
-from cloudtune.results.files import LocalFiles
-from cloudtune.results.loading import find_experiment, has_begun, read_all, tuner_of
+from cloudtune.results.files import ExperimentFiles, LocalFiles
+from cloudtune.results.loading import find_experiment, read_finished, tuner_of
 
 
 @click.command()
@@ -26,18 +26,21 @@ from cloudtune.results.loading import find_experiment, has_begun, read_all, tune
 def stop(tuner_name: str, local_path: Path | None, s3_path: str | None) -> None:
     """End an experiment: running trials are stopped, results are kept."""
     files = find_experiment(tuner_name, True, local_path, s3_path)
-    finished = read_all(files)[0].finished if has_begun(files) else None
+    finished = read_finished(files)
     if finished:
         click.echo(f"{tuner_name} has ended already: {finished.why}.")
         return
-    if not isinstance(files, LocalFiles):
+    if isinstance(files, LocalFiles):
+        _terminate(files)
+    elif is_training_job(files):
         from cloudtune.remote import RemoteExperiment
 
         RemoteExperiment(tuner_name, s3_path).stop()
         click.echo(f"{tuner_name} was asked to stop. Follow it: cloudtune watch {tuner_name}")
         return
-    _terminate(files)
-    if not has_begun(files) or not read_all(files)[0].finished:
+    else:
+        _leave_word(files, tuner_name, s3_path)
+    if not read_finished(files):
         # its tuner has died, before or because of us: its trials are still there
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         tuner_of(files).stop("asked to stop")
@@ -53,6 +56,20 @@ def _terminate(files: LocalFiles) -> None:
             asked.add(sessions[-1].pid)
             _ask(sessions[-1])
         time.sleep(0.2)
+
+
+def _leave_word(files: ExperimentFiles, tuner_name: str, s3_path: str | None) -> None:
+    """Where the tuner looks, on whatever machine it runs, if it does; then wait until it is gone."""
+    from cloudtune.remote.storage import S3Storage
+
+    storage = S3Storage(s3_path)
+    storage.request_stop(tuner_name)
+    asked: str | None = None
+    while holder := storage.holder(tuner_name):
+        if str(holder) != asked:
+            asked = str(holder)
+            click.echo(f"{asked[0].upper()}{asked[1:]} was asked to end the experiment, and looks every 20 s; waiting.")
+        time.sleep(1.0)
 
 
 def _ask(session: SessionStarted) -> None:
@@ -91,7 +108,9 @@ def resume(
 ) -> None:
     """Go on with an experiment whose tuner has died or been stopped.
 
-    One that has ended because a limit was reached goes on if that limit is widened; the others stay as they were.
+    What was a process goes on in this one, wherever the experiment lies; what was a training job, in the next one.
+    An experiment that has ended because a limit was reached goes on if that limit is widened; the others stay as they
+    were.
     """
     files = find_experiment(tuner_name, True, local_path, s3_path)
     limits = {
@@ -100,18 +119,22 @@ def resume(
         "max_cost": max_cost,
     }
     given = {name: value for name, value in limits.items() if value is not None}
-    if not isinstance(files, LocalFiles):
+    if not isinstance(files, LocalFiles) and is_training_job(files):
         _resume_remotely(tuner_name, s3_path, n_workers, given)
         return
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    before = read_finished(files)
     tuner = tuner_of(files)
+    if s3_path is not None and not isinstance(files, LocalFiles):
+        from cloudtune.remote.storage import S3Storage
+
+        tuner.storage = S3Storage(s3_path)  # it was found there, and goes on there
     if given:
         tuner.stop_criterion = _widened(tuner.stop_criterion, given)
     if n_workers is not None:
         tuner.n_workers = n_workers
-    before = read_all(files)[0].finished if has_begun(files) else None
     tuner.run()
-    finished = read_all(files)[0].finished
+    finished = tuner.ledger.finished
     if finished:
         click.echo(f"Ended: {finished.why}.")
     if finished and finished == before:
@@ -128,11 +151,5 @@ def _widened(criterion: object, limits: dict[str, Any]) -> StoppingCriterion:
 def _resume_remotely(tuner_name: str, s3_path: str | None, n_workers: int | None, limits: dict[str, Any]) -> None:
     from cloudtune.remote import resume as resume_remotely
 
-    seconds = limits.pop("max_wallclock_time", None)
-    if limits:
-        raise OptionError(
-            f"{', '.join(limits)} can't be changed for a tuner that is a training job",
-            "change --max-wallclock-time, or run its script again under the same tuner_name",
-        )
-    experiment = resume_remotely(tuner_name, s3_path, seconds, n_workers)
+    experiment = resume_remotely(tuner_name, s3_path, n_workers=n_workers, **limits)
     click.echo(f"{experiment.job_name} goes on with it. Follow it: cloudtune watch {tuner_name}")

@@ -54,6 +54,17 @@ def tuner_runs(files: ExperimentFiles, tuner_name: str, s3_path: str | None) -> 
 
     if isinstance(files, LocalFiles):
         return files.journal().has_writer()
+    if not is_training_job(files):
+        from cloudtune.remote.storage import S3Storage
+
+        return S3Storage(s3_path).holder(tuner_name) is not None
     from cloudtune.remote import RemoteExperiment
 
     return RemoteExperiment(tuner_name, s3_path).job().is_active
+
+
+def is_training_job(files: ExperimentFiles) -> bool:
+    """Whether the experiment's tuner is a training job, rather than a process that keeps its experiment in S3."""
+    from cloudtune.remote.layout import LAUNCH_FILE
+
+    return files.read(LAUNCH_FILE) is not None

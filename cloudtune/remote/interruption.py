@@ -42,9 +42,10 @@ class StopSignals:
 
 
 class StopWatch(TunerCallback):
-    """Stops the experiment if somebody asked for it, or if the job's time is up.
+    """Stops the experiment if somebody asked for it, here or in the console, or if the job's time is up.
 
-    A spot job that is interrupted leaves its trials running instead: the service will restart it.
+    A spot job that is interrupted leaves its trials running instead: the service will restart it. That, too, begins
+    with SIGTERM, but only a job that was told to stop is described as ``Stopping``.
     """
 
     def __init__(self, signals: StopSignals, spot: bool) -> None:
@@ -102,6 +103,6 @@ class StopWatch(TunerCallback):
     def _why_stop(self) -> str | None:
         if self._signals.requested():
             return "a stop was requested"
-        if not self._spot and (self._terminated or self._signals.job_is_stopping()):
+        if self._signals.job_is_stopping() or (self._terminated and not self._spot):
             return "the tuner's job was told to end"
         return None

@@ -55,11 +55,14 @@ def resume(
     max_wallclock_time: float | None = None,
     n_workers: int | None = None,
     aws: Aws | None = None,
+    max_num_trials_started: int | None = None,
+    max_cost: float | None = None,
 ) -> RemoteExperiment:
     """Launch the experiment's tuner again: it goes on from its journal.
 
-    ``max_wallclock_time``: seconds of tuning, all launches together, instead of its stop criterion. ``n_workers``:
-    so many trials at a time from now on. Returns once the job is created.
+    ``max_wallclock_time`` (seconds of tuning), ``max_num_trials_started``, ``max_cost`` (dollars): limits of all
+    launches together, instead of those of its ``StoppingCriterion``. ``n_workers``: so many trials at a time from now
+    on. They also hold for later launches. Returns once the job is created.
 
     Raises ``ExperimentNotFoundError`` if there is none, ``AlreadyExistsError`` if its tuner runs, ``IntegrityError``
     if what lies in S3 is not what was launched.
@@ -74,14 +77,15 @@ def resume(
             "names carry a suffix (such as -2026-01-31-12-00-00-000): is it complete? s3_path says where else to look",
         ) from error
     _check_digest(aws, tuner_name, request)
-    changes: dict[str, Any] = {}
-    if max_wallclock_time is not None:
-        changes["max_wallclock_time"] = max_wallclock_time
-    if n_workers is not None:
-        if n_workers < 1:
-            raise OptionError(f"n_workers={n_workers} is not a positive number", "give the number of parallel trials")
-        changes["n_workers"] = n_workers
-    request["HyperParameters"].update((name, json.dumps(value)) for name, value in changes.items())
+    if n_workers is not None and n_workers < 1:
+        raise OptionError(f"n_workers={n_workers} is not a positive number", "give the number of parallel trials")
+    changes = {
+        "max_wallclock_time": max_wallclock_time,
+        "max_num_trials_started": max_num_trials_started,
+        "max_cost": max_cost,
+        "n_workers": n_workers,
+    }
+    request["HyperParameters"].update((name, json.dumps(value)) for name, value in changes.items() if value is not None)
     launch(aws, tuner_name, experiment.uri, request)
     return experiment
 

@@ -7,13 +7,14 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cloudtune
 from cloudtune.aws import Aws
-from cloudtune.aws import objects as s3
+from cloudtune.callbacks.alive import AliveCallback
 from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.errors import CloudtuneError
 from cloudtune.paths import FOLDER_VARIABLES
@@ -24,6 +25,8 @@ from cloudtune.remote.storage import S3Storage
 from cloudtune.tuner import Tuner
 
 logger = logging.getLogger("cloudtune.remote")
+
+_LIMITS: Mapping[str, type[float]] = {"max_wallclock_time": float, "max_num_trials_started": int, "max_cost": float}
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Request:
     log_level: int
     no_tuner_logging: bool
     spot: bool
-    max_wallclock_time: float | None
+    limits: Mapping[str, Any]
+    """What a resume has changed in the stop criterion, by its names there."""
     n_workers: int | None
     check: bool
     """Only see whether the tuner can be loaded."""
@@ -84,18 +88,19 @@ def _run(request: Request) -> None:
     tuner = _load(request)
     _adapt(tuner, request)
     aws = Aws()
-    uri = S3Storage(request.s3_path, aws).uri(tuner.name)
+    storage = S3Storage(request.s3_path, aws)
+    tuner.storage = storage
     job = os.environ.get("TRAINING_JOB_NAME", "")
 
     def is_stopping() -> bool:
         described = aws.call("sagemaker", "DescribeTrainingJob", TrainingJobName=job) if job else {}
         return described.get("TrainingJobStatus") == "Stopping"
 
-    signals = StopSignals(lambda: s3.exists(aws, uri / layout.STOP_MARKER), is_stopping)
-    watch = StopWatch(signals, request.spot)
+    watch = StopWatch(StopSignals(lambda: storage.look(tuner.tuner_path), is_stopping), request.spot)
     watch.listen()
+    tuner.callbacks = [each for each in tuner.callbacks if not isinstance(each, AliveCallback)]  # the watch looks, too
     tuner.callbacks.append(watch)
-    logger.info("tuner %s, kept in %s", tuner.name, uri)
+    logger.info("tuner %s, kept in %s", tuner.name, storage.uri(tuner.name))
     tuner.run()
 
 
@@ -116,9 +121,9 @@ def _adapt(tuner: Tuner, request: Request) -> None:
     if move is not None and script is not None:
         move(_here() / layout.TRIAL_SOURCE / script.name)
     tuner.trial_backend_path = layout.backend_path_not_synced_to_s3()
-    if request.max_wallclock_time is not None:
+    if request.limits:
         criterion = tuner.stop_criterion if isinstance(tuner.stop_criterion, StoppingCriterion) else StoppingCriterion()
-        tuner.stop_criterion = replace(criterion, max_wallclock_time=request.max_wallclock_time)
+        tuner.stop_criterion = replace(criterion, **request.limits)
     if request.n_workers is not None:
         tuner.n_workers = request.n_workers
 
@@ -131,7 +136,8 @@ def _parse(arguments: Sequence[str]) -> Request:
     parser.add_argument("--log_level", type=int, default=logging.INFO)
     parser.add_argument("--no_tuner_logging", type=int, default=0)
     parser.add_argument("--spot", type=int, default=0)
-    parser.add_argument("--max_wallclock_time", type=float)
+    for limit, kind in _LIMITS.items():
+        parser.add_argument(f"--{limit}", type=kind)
     parser.add_argument("--n_workers", type=int)
     parser.add_argument("--check", action="store_true")
     given, _ = parser.parse_known_args(arguments)
@@ -142,7 +148,7 @@ def _parse(arguments: Sequence[str]) -> Request:
         given.log_level,
         bool(given.no_tuner_logging),
         bool(given.spot),
-        given.max_wallclock_time,
+        {name: getattr(given, name) for name in _LIMITS if getattr(given, name) is not None},
         given.n_workers,
         given.check,
     )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from cloudtune.callbacks.results_table import results_frame
 from cloudtune.engine.ledger import Ledger
 from cloudtune.engine.reading import read_ledger
-from cloudtune.errors import ExperimentNotFoundError, RefusedError
-from cloudtune.journal.events import Event, ExperimentStarted
+from cloudtune.errors import ExperimentNotFoundError, RefusedError, UserError
+from cloudtune.journal.events import Event, ExperimentFinished, ExperimentReopened, ExperimentStarted
 from cloudtune.paths import JOURNAL_FOLDER, RESULTS_FILE, TUNER_FILE, experiment_path
 from cloudtune.results.files import ExperimentFiles, LocalFiles
 
@@ -107,8 +107,22 @@ def read_all(files: ExperimentFiles) -> tuple[Ledger, ExperimentStarted, float]:
     return ledger, started, last
 
 
+def read_finished(files: ExperimentFiles) -> ExperimentFinished | None:
+    """How the experiment ended; None if it hasn't, or has not even begun."""
+    finished: ExperimentFinished | None = None
+    for event in files.journal().read():
+        if isinstance(event, ExperimentFinished):
+            finished = event
+        elif isinstance(event, ExperimentReopened):
+            finished = None
+    return finished
+
+
 def tuner_of(files: ExperimentFiles) -> Tuner:
-    """The tuner as it was before its first trial. Raises ``ExperimentNotFoundError`` if it was not saved."""
+    """The tuner as it was before its first trial.
+
+    Raises ``ExperimentNotFoundError`` if it was not saved, ``UserError`` if a module that it needs is not here.
+    """
     import dill
 
     payload = files.read(TUNER_FILE)
@@ -117,7 +131,13 @@ def tuner_of(files: ExperimentFiles) -> Tuner:
             f"{files.where} has no {TUNER_FILE}",
             "it ran with save_tuner=False or could not be serialized: run its script again under the same tuner_name",
         )
-    tuner: Tuner = dill.loads(payload)
+    try:
+        tuner: Tuner = dill.loads(payload)
+    except ImportError as error:
+        raise UserError(
+            f"the tuner of {files.where} can't be loaded: {error}",
+            "put the folder of its launcher script on PYTHONPATH, or run the script again under the same tuner_name",
+        ) from error
     return tuner
 
 

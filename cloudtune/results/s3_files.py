@@ -34,7 +34,7 @@ class S3Files:
         return any(True for _ in s3.listed(self.aws, self.uri))
 
     def journal(self) -> S3Journal:
-        return S3Journal(str(self.uri / JOURNAL_FOLDER))
+        return S3Journal(str(self.uri / JOURNAL_FOLDER), self.aws)
 
     def read(self, name: str) -> bytes | None:
         try:

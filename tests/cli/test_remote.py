@@ -54,8 +54,6 @@ def test_a_tuner_whose_instance_is_still_starting(toy: Toy, monkeypatch: pytest.
     with cloud(monkeypatch, Delays(starting=3600)):
         experiment = launched(toy)
         assert "its tuner has not begun yet" in toy.cloudtune("status", experiment.name)
-        said = toy.cloudtune("resume", experiment.name, "--max-cost", "5", status=1)
-        assert "max_cost can't be changed for a tuner that is a training job" in said
         assert "was asked to stop" in toy.cloudtune("stop", experiment.name)
         experiment.wait()
         said = toy.cloudtune("watch", experiment.name, status=1)

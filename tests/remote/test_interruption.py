@@ -127,6 +127,14 @@ def test_a_spot_job_that_was_asked_to_stop_stops(case: Callable[[bool], Case]) -
     assert running.reasons == ["a stop was requested"]
 
 
+def test_a_spot_job_that_was_stopped_in_the_console_stops(case: Callable[[bool], Case]) -> None:
+    running = case(True)
+    running.outside.stopping = True
+    terminate()
+    running.turn(0.1)
+    assert running.reasons == ["the tuner's job was told to end"]
+
+
 def test_after_sigterm_the_time_is_used_but_not_more(case: Callable[[bool], Case]) -> None:
     running = case(False)
     terminate()
