@@ -88,13 +88,16 @@ class HyperbandRemoveCheckpointsCommon(TunerCallback):
     def _with_checkpoint(self, tuner: Tuner) -> list[int]:
         """Paused trials whose jobs have ended and that have a checkpoint which is to stay, in order."""
         trials, intents = tuner.ledger.trials, tuner.ledger.intents
-        self._paused = {each for each in self._paused if trials[each].status is Status.paused}
+        # those without one are looked at no more, however many there come to be
+        self._paused = {
+            each
+            for each in self._paused
+            if trials[each].status is Status.paused and not trials[each].checkpoint_deleted
+        }
         return [
             each
             for each in sorted(self._paused)
-            if trials[each].current.status.is_final
-            and not trials[each].checkpoint_deleted
-            and ("delete", each) not in intents
+            if trials[each].current.status.is_final and ("delete", each) not in intents
         ]
 
     def _learn(self, scheduler: HyperbandScheduler, waiting: Sequence[int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from cloudtune.callbacks import (
     RemoveCheckpointsCallback,
     TunerCallback,
 )
+from cloudtune.engine.intents import DeleteCheckpoint
 from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.errors import AccessDeniedError, OptionError, UnreachableError
 from cloudtune.journal import events as ev
@@ -25,6 +27,7 @@ from cloudtune.testing.fake_cloud import FakeCloud, FakeTiming
 from cloudtune.trial import Config, Status, Trial
 from cloudtune.tuner import Tuner
 from tests.engine.scripted import Scripted
+from tests.test_crashes import Countdown, Killed, MortalCloud, MortalJournal
 from tests.tuning import SPACE, KeptJournal, curve, tuner_on
 
 LONG = StoppingCriterion(max_wallclock_time=120.0)
@@ -320,3 +323,48 @@ def test_logs_say_nothing_in_a_healthy_run(caplog: pytest.LogCaptureFixture) -> 
     with caplog.at_level(logging.WARNING):
         tuned(promotion({"max_num_checkpoints": 4}))
     assert caplog.records == []
+
+
+# -- killed ------------------------------------------------------------------------------------------------------------
+
+
+def mortal(countdown: Countdown) -> tuple[MortalCloud, MortalJournal]:
+    cloud = MortalCloud(curve, "epochs")
+    cloud.countdown = countdown
+    return cloud, MortalJournal(countdown)
+
+
+def run_removing(cloud: MortalCloud, journal: MortalJournal) -> Tuner:
+    tuner = tuner_on(
+        cloud,
+        promotion({"max_num_checkpoints": 3, "max_wallclock_time": 1000.0, "baseline": "random"}, seed=16),
+        StoppingCriterion(max_num_trials_started=9),
+        backend=FakeBackend(cloud, delete_checkpoints=True),
+        storage=KeptJournal(journal),
+    )
+    tuner.run()
+    return tuner
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_at_any_step_it_ends_with_no_checkpoint_left_and_no_trial_lost(after: bool) -> None:
+    undisturbed = Countdown()
+    whole = run_removing(*mortal(undisturbed))
+    assert whole.ledger.resumed_without_checkpoint
+    assert sum(whole.ledger.deletions_asked_for.values()) > 5
+    for step in range(1 + 2 * after, undisturbed.taken, 4):
+        countdown = Countdown()
+        cloud, journal = mortal(countdown)
+        countdown.arm(step, after)
+        with suppress(Killed):
+            run_removing(cloud, journal)
+        countdown.arm(0, False)
+        tuner = run_removing(cloud, journal)
+        assert cloud.checkpoints == {}
+        assert not [intent for intent in tuner.ledger.intents.values() if isinstance(intent, DeleteCheckpoint)]
+        assert [state.status for state in tuner.ledger.trials].count(Status.failed) == 0
+        assert not tuner.ledger.divergent
+        for state in tuner.ledger.trials:
+            if state.current.from_scratch and state.status is Status.completed:
+                assert state.last_result is not None
+                assert state.last_result["epoch"] == 9
