@@ -11,6 +11,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from cloudtune.callbacks.store_results import StoreResultsCallback
 from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.errors import (
     CapacityError,
@@ -24,7 +25,7 @@ from cloudtune.journal import events as ev
 from cloudtune.journal.store import MemoryJournal
 from cloudtune.testing.fake_backend import FakeBackend
 from cloudtune.testing.fake_cloud import FakeCloud, FakeFaults, FakeTiming
-from cloudtune.trial import Attempt, AttemptId, Report, Status
+from cloudtune.trial import Attempt, AttemptId, Cause, Report, Status
 from cloudtune.tuner import Tuner
 from tests.tuning import KeptJournal, asha, curve, tuner_on
 
@@ -77,6 +78,13 @@ class MortalCloud(FakeCloud):
         return self.countdown.take(lambda: super(MortalCloud, self).answer(operation, work))
 
 
+class NoResults(StoreResultsCallback):
+    """Results are rebuilt from the journal, whatever became of their file."""
+
+    def store(self) -> None:
+        pass
+
+
 class World:
     """A cloud and a journal that outlive their tuners."""
 
@@ -96,6 +104,7 @@ class World:
             storage=KeptJournal(self.journal),
             backend=FakeBackend(self.cloud),
             max_failures=TRIALS,
+            callbacks=[NoResults()],
         )
 
     def run(self) -> bool:
@@ -111,10 +120,10 @@ class World:
     def check(self) -> None:
         events = list(self.journal.read())
         self._each_attempt_was_launched_once(events)
-        self._every_report_was_counted_once(events)
+        ledger = self.tuner_view()
+        self._every_report_was_counted_once(events, ledger)
         self._every_decision_was_made_once(events)
         assert self.cloud.busy() == 0
-        ledger = self.tuner_view()
         assert ledger.finished
         assert not ledger.divergent
         assert all(trial.status is not Status.in_progress for trial in ledger.trials)
@@ -140,14 +149,14 @@ class World:
         assert set(created.values()) <= {1}
         assert set(created) == set(launched) <= set(intended)
 
-    def _every_report_was_counted_once(self, events: Sequence[ev.Event]) -> None:
+    def _every_report_was_counted_once(self, events: Sequence[ev.Event], ledger: Any) -> None:
         counted = Counter((e.trial_id, e.attempt, e.key) for e in events if isinstance(e, ev.ReportObserved))
         made = {(r.attempt.trial_id, r.attempt.number, r.key) for r in self.cloud.feed if isinstance(r, Report)}
         assert set(counted.values()) <= {1}
         assert set(counted) == made
         heard = [
             (e.trial_id, e.metrics["epoch"])
-            for e, row in zip(_of(events, ev.ReportObserved), self.tuner_view().rows, strict=True)
+            for e, row in zip(_of(events, ev.ReportObserved), ledger.rows, strict=True)
             if not row.repeated
         ]
         assert len(set(heard)) == len(heard)
@@ -255,17 +264,40 @@ TestTuning.settings = settings(
 )
 
 
-@pytest.mark.parametrize("kind", ["stopping", "promotion"])
-@pytest.mark.parametrize("after", [False, True])
-def test_killed_once_at_every_single_step(kind: str, after: bool) -> None:
+def _no_faults(attempt: Attempt) -> FakeFaults:
+    return FakeFaults()
+
+
+def _many_faults(attempt: Attempt) -> FakeFaults:
+    """Some trials are interrupted, some lost twice, and checkpoints are rare."""
+    lost = attempt.id.trial_id % 3 == 1 and attempt.id.number < 2
+    interrupted = attempt.id.trial_id % 3 == 2
+    return FakeFaults(lost_at=2 if lost else None, interrupted_at=(2,) if interrupted else (), keeps_every=2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "after", "faults"),
+    [
+        ("stopping", False, _no_faults),
+        ("stopping", True, _many_faults),
+        ("promotion", False, _many_faults),
+        ("promotion", True, _no_faults),
+    ],
+)
+def test_killed_once_at_every_single_step(kind: str, after: bool, faults: Callable[[Attempt], FakeFaults]) -> None:
     """Exhaustively: a tuner killed at step n, for every n that an uninterrupted run has."""
-    undisturbed = World(kind, FakeTiming(log_lag=1.0), lambda attempt: FakeFaults())
+    undisturbed = World(kind, FakeTiming(log_lag=1.0), faults)
     assert undisturbed.run()
     undisturbed.check()
     whole = undisturbed.countdown.taken
     assert whole > 30
+    ledger = undisturbed.tuner_view()
+    assert (ledger.interruptions > 0) is (any(row.repeated for row in ledger.rows)) is (faults is _many_faults)
+    assert any(attempt.cause is not Cause.NONE for trial in ledger.trials for attempt in trial.attempts) is (
+        faults is _many_faults
+    )
     for step in range(1, whole):
-        world = World(kind, FakeTiming(log_lag=1.0), lambda attempt: FakeFaults())
+        world = World(kind, FakeTiming(log_lag=1.0), faults)
         world.countdown.arm(step, after)
         world.run()
         world.countdown.arm(0, False)

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dill
@@ -179,6 +180,23 @@ def test_extra_columns() -> None:
     tuner.run()
     results = pd.read_csv(tuner.tuner_path / "results.csv.zip")
     assert set(results["answer"]) == {42}
+
+
+def test_what_is_stored_costs_the_same_per_report_from_first_to_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+
+    def write(frame: pd.DataFrame, path: Path) -> None:
+        written.append(len(frame))
+        path.write_bytes(b"")
+
+    monkeypatch.setattr("cloudtune.callbacks.store_results.write_results", write)
+    monkeypatch.setattr("cloudtune.callbacks.store_results._ROWS_PER_SECOND", 4)
+    cloud = cloud_of(timing=FakeTiming(seconds_per_unit=1.0), units=400)
+    tuner = tuner_on(cloud, Scripted(size=2), results_update_interval=10.0)
+    tuner.run()
+    assert len(written) > 4
+    assert len(written) < 10
+    assert written[-1] == 800
 
 
 def test_what_is_no_callback_is_refused() -> None:

@@ -31,6 +31,13 @@ def asha(kind: str = "stopping", seed: int = 7) -> ASHA:
     return ASHA(SPACE, metric="loss", resource_attr="epoch", max_resource_attr="epochs", type=kind, random_seed=seed)
 
 
+class Quiet(ProgressCallback):
+    """Prints no table at the end: thousands of them would be most of the time of these tests."""
+
+    def on_tuning_closed(self) -> None:
+        pass
+
+
 class KeptJournal:
     """Storage whose journal outlives the tuner's object."""
 
@@ -71,7 +78,7 @@ def tuner_on(
         sleep_time=options.pop("sleep_time", 1.0),
         tuner_name=options.pop("tuner_name", "bench"),
         suffix_tuner_name=False,
-        callbacks=[*callbacks, ProgressCallback(1e9)],
+        callbacks=[*callbacks, Quiet(1e9)],
         clock=cloud.clock,
         save_tuner=options.pop("save_tuner", False),
         **options,
