@@ -123,6 +123,7 @@ def _copy_whole(aws: Aws, copy: Copy) -> None:
         Bucket=copy.target.bucket,
         Key=copy.target.key,
         MetadataDirective="REPLACE",
+        TaggingDirective="REPLACE",  # with none: reading the original's would need another permission
         Metadata={_ORIGIN: _plain(copy.original.etag)},
     )
 
