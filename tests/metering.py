@@ -51,8 +51,8 @@ class Meter:
     """Seconds that the sandbox took."""
 
     def attach(self, world: Virtual, work: Callable[[], float] | None = None, every: int = 1) -> None:
-        """Count what the backend asks. ``work``: what the tuner had to do so far, asked at every so-many-th look (``every``);
-        default: its seconds on a processor, without those that the sandbox took."""
+        """Count what the backend asks. ``work``: what the tuner had to do so far; default: its seconds on a processor,
+        without those that the sandbox took. ``every``: looks from one question for it to the next."""
         server: Any = world.sandbox._server
         application = server.application
 
