@@ -148,9 +148,10 @@ class JobFeed:
         indexed = [followed for followed in wanted if not followed.by_name]
         if len(indexed) > 1 and any(not followed.by_name for followed in due) and self._descriptions.can_search:
             self._search(indexed)
-            for followed in due:
-                followed.missed_by_index(now)
-            due = [followed for followed in due if followed.by_name]
+            if self._descriptions.can_search:
+                for followed in due:
+                    followed.missed_by_index(now)
+                due = [followed for followed in due if followed.by_name]
         missing = [followed for followed in self._open.values() if followed.is_missing(now, self._options)]
         self._describe([*due, *missing])
 

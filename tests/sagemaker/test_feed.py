@@ -323,3 +323,142 @@ def test_what_exists_is_found_in_one_listing_and_by_name_where_that_lags(aws: Sc
     assert aws.asked == ["ListTrainingJobs"]
     assert existing_attempts(aws, "a", [A, AttemptId(2, 0)]) == {A}
     assert aws.asked == ["ListTrainingJobs"] * 2 + ["DescribeTrainingJob"]
+
+
+# -- shared descriptions ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ended(aws: Scripted, feed: JobFeed) -> JobFeed:
+    """Three attempts whose jobs have just ended."""
+    for number in (1, 2):
+        feed.follow(AttemptId(number, 0), 2.0)
+    aws.jobs = {f"a-0000{number}-0": "Completed" for number in range(3)}
+    aws.lines = [report(f"a-0000{number}-0", 1) for number in range(3)]
+    return feed
+
+
+def finish(feed: JobFeed, clock: VirtualClock, count: int = 3) -> list[StatusChange]:
+    ends: list[StatusChange] = []
+    while len(ends) < count:
+        assert clock.now() < 1_001_000.0, f"ended: {ends}"
+        ends += [each for each in feed.poll() if isinstance(each, StatusChange) and each.status.is_final]
+        clock.sleep(1)
+    return ends
+
+
+def test_ends_of_many_share_one_search_and_one_last_reading(aws: Scripted, ended: JobFeed, clock: VirtualClock) -> None:
+    ends = finish(ended, clock)
+    assert {(end.status, end.dollars) for end in ends} == {(AttemptStatus.COMPLETED, 2.0)}
+    assert (aws.asked.count("Search"), aws.asked.count("DescribeTrainingJob")) == (1, 0)
+    looks = aws.asked.count("ListTrainingJobs")
+    assert aws.asked.count("FilterLogEvents") == looks + 1
+
+
+@pytest.mark.parametrize("shown", ["InProgress", ""], ids=["still running", "unknown"])
+def test_whom_the_index_is_behind_with_is_asked_for_by_name(
+    aws: Scripted, ended: JobFeed, clock: VirtualClock, shown: str
+) -> None:
+    aws.index = {"a-00001-0": shown}
+    ends = finish(ended, clock)
+    assert all(end.status is AttemptStatus.COMPLETED for end in ends)
+    assert (aws.asked.count("Search"), aws.asked.count("DescribeTrainingJob")) == (1, 1)
+
+
+def test_an_index_that_catches_up_is_asked_again_before_anything_else(
+    aws: Scripted, ended: JobFeed, clock: VirtualClock
+) -> None:
+    aws.index = dict.fromkeys(aws.jobs, "InProgress")
+    for _ in range(15):
+        ended.poll()
+        clock.sleep(1)
+    aws.index = {}
+    finish(ended, clock)
+    assert (aws.asked.count("Search"), aws.asked.count("DescribeTrainingJob")) == (2, 0)
+
+
+def test_without_permission_to_search_descriptions_are_asked_for_by_name(
+    aws: Scripted, ended: JobFeed, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    aws.fail = lambda operation, _: AccessDeniedError("no") if operation == "Search" else None
+    ends = finish(ended, clock)
+    assert len(ends) == 3
+    assert (aws.asked.count("Search"), aws.asked.count("DescribeTrainingJob")) == (1, 3)
+    assert caplog.text.count("described one by one") == 1
+
+
+def test_a_few_are_described_in_one_look_and_the_others_in_the_next(
+    aws: Scripted, feed: JobFeed, clock: VirtualClock
+) -> None:
+    for number in range(1, 12):
+        feed.follow(AttemptId(number, 0), 2.0)
+    aws.jobs = {f"a-{number:05d}-0": "Failed" for number in range(12)}
+    aws.fail = lambda operation, _: AccessDeniedError("no") if operation == "Search" else None
+    feed.poll()
+    clock.sleep(5)
+    counts = []
+    for _ in range(4):
+        before = aws.asked.count("DescribeTrainingJob")
+        feed.poll()
+        counts.append(aws.asked.count("DescribeTrainingJob") - before)
+    assert counts == [5, 5, 2, 0]
+
+
+def test_a_description_that_is_not_yet_final_is_no_end(aws: Scripted, feed: JobFeed, clock: VirtualClock) -> None:
+    aws.lines = [report("a-00000-0", 1)]
+    aws.jobs["a-00000-0"] = "Stopped"
+    aws.shown = {"TrainingJobStatus": "InProgress"}
+    for _ in range(100):
+        assert not any(status.is_final for status in statuses(feed.poll()))
+        clock.sleep(1)
+    aws.shown = {}
+    assert until_final(feed, clock)[-1].status is AttemptStatus.STOPPED  # type: ignore[union-attr]
+
+
+def test_only_the_job_s_own_description_shows_that_it_is_not_what_was_asked_for(
+    aws: Scripted, clock: VirtualClock
+) -> None:
+    feed = JobFeed(aws, clock, "a", ReporterReader(), FeedOptions())
+    for number in range(2):
+        aws.jobs[f"a-0000{number}-0"] = "InProgress"
+        feed.follow(AttemptId(number, 0), None, expected={"EnableManagedSpotTraining": True})
+    described = aws._describe
+    aws._describe = lambda **request: {**described(**request), "EnableManagedSpotTraining": True}  # type: ignore[method-assign]
+    searched = aws._search
+    aws._search = lambda **request: without_spot(searched(**request))  # type: ignore[method-assign]
+    seen: list[Observation] = []
+    for _ in range(60):
+        seen.extend(feed.poll())
+        clock.sleep(1)
+    assert statuses(seen) == [AttemptStatus.RUNNING] * 2
+    assert (aws.asked.count("Search"), aws.asked.count("DescribeTrainingJob")) == (1, 2)
+    assert "StopTrainingJob" not in aws.asked
+
+
+def without_spot(answer: dict[str, Any]) -> dict[str, Any]:
+    for result in answer["Results"]:
+        del result["TrainingJob"]["EnableManagedSpotTraining"]
+    return answer
+
+
+def test_a_job_that_is_not_what_was_asked_for_is_stopped_and_its_attempt_fails(
+    aws: Scripted, clock: VirtualClock
+) -> None:
+    feed = JobFeed(aws, clock, "a", ReporterReader(), FeedOptions(silent_seconds=0))
+    feed.follow(A, 2.0, expected={"EnableManagedSpotTraining": True})
+    aws.shown = {"EnableManagedSpotTraining": False}
+    aws.fail = throttle("StopTrainingJob", 1)
+    feed.poll()
+    clock.sleep(20)
+    with pytest.raises(ThrottledError):
+        feed.poll()
+    (stopping,) = feed.poll()
+    assert isinstance(stopping, StatusChange)
+    assert (stopping.status, stopping.cause) == (AttemptStatus.STOPPING, Cause.MISMATCH)
+    assert aws.jobs["a-00000-0"] == "Stopping"
+    aws.jobs["a-00000-0"] = "Stopped"
+    end = until_final(feed, clock)[-1]
+    assert isinstance(end, StatusChange)
+    assert (end.status, end.cause, end.dollars) == (AttemptStatus.FAILED, Cause.MISMATCH, 2.0)
+    assert "EnableManagedSpotTraining: asked True, got False" in end.reason
+    assert aws.asked.count("StopTrainingJob") == 2

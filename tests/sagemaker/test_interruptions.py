@@ -100,12 +100,15 @@ def test_an_attempt_that_waits_for_another_machine_keeps_its_worker() -> None:
 @pytest.mark.parametrize("secondary", ["Interrupted", "Restarting", "Starting"])
 def test_a_listing_that_shows_it_makes_a_description_wanted(secondary: str) -> None:
     attempt = followed()
-    list(attempt.take_state(JobState("a-00000-0", "InProgress", "Training", 0.0, 1.0), 1.0))
-    assert not attempt.wants_description
-    list(attempt.take_state(JobState("a-00000-0", "InProgress", secondary, 0.0, 2.0), 1.0))
-    assert attempt.wants_description
-    list(attempt.take_state(described("Training", secondary, modified=2.0), 1.0))
-    assert not attempt.wants_description
+    wanted = []
+    for state in (
+        JobState("a-00000-0", "InProgress", "Training", 0.0, 1.0),
+        JobState("a-00000-0", "InProgress", secondary, 0.0, 2.0),
+        described("Training", secondary, modified=2.0),
+    ):
+        list(attempt.take_state(state, 1.0))
+        wanted.append(attempt.wants_description)
+    assert wanted == [False, True, False]
 
 
 def test_an_adopted_attempt_is_described_for_what_happened_before() -> None:

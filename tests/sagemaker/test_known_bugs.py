@@ -142,7 +142,7 @@ def test_never_more_jobs_than_workers_where_that_is_asked_for(without_delay: boo
 
 
 def test_reading_a_log_costs_what_it_holds_and_not_its_square() -> None:
-    reports = 600
+    reports = 300
     read: Counter[str] = Counter()
     with in_virtual_time(Training(seconds=10.0)) as (_, backend, _, seen):
         events = backend.aws.client("logs").meta.events
