@@ -12,16 +12,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from cloudtune.engine.ending import End, close, ends_by_itself
+from cloudtune.engine.hearing import hear
 from cloudtune.engine.intents import DeleteCheckpoint, Intent, LaunchAttempt, StopAttempt
-from cloudtune.engine.policies import Outcome, is_nobodys_fault
-from cloudtune.engine.repetition import heard, place_of
+from cloudtune.engine.policies import Outcome
 from cloudtune.engine.state import AttemptState, ResultRow, TrialState, new_trial
 from cloudtune.errors import JournalError
 from cloudtune.journal import events as ev
 from cloudtune.schedulers.base import Action, Decision, TrialScheduler
 from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Cause, Metrics, Status
-
-_WORKER_COST = "st_worker_cost"
 
 
 class Ledger:
@@ -34,7 +33,7 @@ class Ledger:
     def __init__(self, scheduler: TrialScheduler, delete_checkpoints: bool = False, can_stop: bool = True) -> None:
         self.scheduler = scheduler
         self.objective = scheduler.metric_names()[0]
-        self._resource_attr = scheduler.resource_attr
+        self.resource_attr = scheduler.resource_attr
         self.tuner_name: str | None = None
         self.trials: list[TrialState] = []
         self.rows: list[ResultRow] = []
@@ -71,7 +70,7 @@ class Ledger:
         self.finished: ev.ExperimentFinished | None = None
         self._earlier_sessions = 0.0
         self._session_began = 0.0
-        self._delete_checkpoints = delete_checkpoints
+        self.delete_checkpoints = delete_checkpoints
         self._can_stop = can_stop
 
     def attempt(self, attempt: AttemptId) -> AttemptState | None:
@@ -120,24 +119,24 @@ class Ledger:
         if self.relaunching.pop(event.trial_id, None) is None:
             state.reconfigured(event.config)
             state.decided, state.late_result = Action.CONTINUE, None
-            self._move(state, Status.in_progress)
+            self.move(state, Status.in_progress)
             self.scheduler.on_trial_resume(state.trial)
 
     def _launched(self, event: ev.Launched) -> None:
-        attempt = self._known(event.trial_id, event.attempt)
+        attempt = self.known(event.trial_id, event.attempt)
         attempt.name, attempt.dollars_per_hour, attempt.held = event.name, event.dollars_per_hour, ""
         self.intents.pop(("launch", attempt.id), None)
 
     def _launch_held(self, event: ev.LaunchHeld) -> None:
-        self._known(event.trial_id, event.attempt).held = event.reason
+        self.known(event.trial_id, event.attempt).held = event.reason
 
     def _launch_failed(self, event: ev.LaunchFailed) -> None:
-        attempt = self._known(event.trial_id, event.attempt)
+        attempt = self.known(event.trial_id, event.attempt)
         self.intents.pop(("launch", attempt.id), None)
-        self._close(attempt, AttemptStatus.FAILED, event.at, event.reason, None)
+        close(self, attempt, End(AttemptStatus.FAILED, event.at, event.reason))
 
     def _status_observed(self, event: ev.StatusObserved) -> None:
-        attempt = self._known(event.trial_id, event.attempt)
+        attempt = self.known(event.trial_id, event.attempt)
         status = AttemptStatus(event.status)
         if event.cause == Cause.MISMATCH:
             self.mismatch = self.mismatch or event.reason
@@ -145,70 +144,22 @@ class Ledger:
             attempt.running_since = event.at
         if status.is_final:
             attempt.cause = Cause(event.cause)
-            self._close(attempt, status, event.at, event.reason, event.dollars, Outcome(event.outcome))
+            close(self, attempt, End(status, event.at, event.reason, event.dollars, Outcome(event.outcome)))
             return
         attempt.status = status
         if status is AttemptStatus.DRAINING:
             attempt.ended_at = event.at
 
     def _attempt_interrupted(self, event: ev.AttemptInterrupted) -> None:
-        attempt = self._known(event.trial_id, event.attempt)
+        attempt = self.known(event.trial_id, event.attempt)
         attempt.interruptions, attempt.started_again_at = event.number, event.at
         self.interruptions += 1
 
     def _report_observed(self, event: ev.ReportObserved) -> None:
-        attempt = self._known(event.trial_id, event.attempt)
-        state = self.trials[event.trial_id]
-        attempt.report_keys.add(event.key)
-        late = state.decided is not Action.CONTINUE or attempt.status.is_final or attempt is not state.current
-        resource = self._resource(event.metrics)
-        place = place_of(state, attempt, resource, event.emitted_at)
-        if place.started_over and not (attempt.from_scratch and not attempt.interruptions):
-            self.started_over.append(attempt.id)
-        self.rows.append(
-            ResultRow(
-                event.trial_id,
-                event.attempt,
-                event.metrics,
-                Action.CONTINUE,
-                late,
-                place.repeated,
-                event.emitted_at,
-                event.at,
-                event.tuner_time,
-            )
-        )
-        cost = event.metrics.get(_WORKER_COST)
-        if attempt is state.current and isinstance(cost, (int, float)):
-            state.reported_dollars = float(cost)
-        if place.repeated or not self._carries_what_is_needed(event.metrics):
-            return
-        heard(state, attempt, resource)
-        if late:
-            self.scheduler.on_late_result(state.trial, event.metrics)
-            if attempt is state.current:
-                state.late_result = event.metrics
-        else:
-            state.last_result = event.metrics
-            decision = Decision.of(self.scheduler.on_trial_result(state.trial, event.metrics))
-            self.undecided[attempt.id, event.key] = (decision, len(self.rows) - 1)
-
-    def _resource(self, metrics: Metrics) -> float:
-        """NaN where there is none."""
-        value = metrics.get(self._resource_attr) if self._resource_attr is not None else None
-        return float(value) if isinstance(value, (int, float)) else math.nan
-
-    def _carries_what_is_needed(self, metrics: Metrics) -> bool:
-        resource = self._resource_attr
-        if self.objective in metrics and (resource is None or resource in metrics):
-            self.reports_with_objective += 1
-            return True
-        if self.reports_with_objective == 0:
-            self.reports_without_objective.append(metrics)
-        return False
+        hear(self, event, self.known(event.trial_id, event.attempt))
 
     def _decision_made(self, event: ev.DecisionMade) -> None:
-        attempt = self._known(event.trial_id, event.attempt)
+        attempt = self.known(event.trial_id, event.attempt)
         action = Action(event.action)
         ours, row = self.undecided.pop((attempt.id, event.key), (None, None))
         if ours is None or ours.action is not action:
@@ -217,25 +168,14 @@ class Ledger:
             return
         state = self.trials[event.trial_id]
         state.decided = action
-        self._move(state, Status.stopping if action is Action.STOP else Status.paused)
+        self.move(state, Status.stopping if action is Action.STOP else Status.paused)
         if row is not None:
             self.rows[row] = replace(self.rows[row], decision=action)
-        if attempt.status.is_busy and self._can_stop and not self._ends_by_itself(state):
+        if attempt.status.is_busy and self._can_stop and not ends_by_itself(self.scheduler, state):
             self._want_stop(attempt)
 
-    def _ends_by_itself(self, state: TrialState) -> bool:
-        """Whether the script was told, in its configuration, to end at the resource that was decided on last.
-
-        Stopping such a job would race its own end, cost a call, and on some backends the last checkpoint.
-        """
-        limit, resource = self.scheduler.max_resource_attr, self.scheduler.resource_attr
-        if limit is None or resource is None or state.last_result is None:
-            return False
-        told, done = state.trial.config.get(limit), state.last_result.get(resource)
-        return isinstance(told, (int, float)) and isinstance(done, (int, float)) and done >= told
-
     def _stop_intended(self, event: ev.StopIntended) -> None:
-        self._want_stop(self._known(event.trial_id, event.attempt))
+        self._want_stop(self.known(event.trial_id, event.attempt))
 
     def _want_stop(self, attempt: AttemptState) -> None:
         attempt.stop_wanted = True
@@ -243,10 +183,10 @@ class Ledger:
         self.intents["stop", attempt.id] = StopAttempt(attempt.id)
 
     def _stop_issued(self, event: ev.StopIssued) -> None:
-        attempt = self._known(event.trial_id, event.attempt)
+        attempt = self.known(event.trial_id, event.attempt)
         self.intents.pop(("stop", attempt.id), None)
         if not attempt.launched:
-            self._close(attempt, AttemptStatus.STOPPED, event.at, "never launched", None)
+            close(self, attempt, End(AttemptStatus.STOPPED, event.at, "never launched"))
 
     def _checkpoint_copied(self, event: ev.CheckpointCopied) -> None:
         pass
@@ -260,7 +200,7 @@ class Ledger:
         self.trials[event.trial_id].checkpoint_deleted = not event.refused
 
     def _trial_warned(self, event: ev.TrialWarned) -> None:
-        self._known(event.trial_id, event.attempt).warning = event.text
+        self.known(event.trial_id, event.attempt).warning = event.text
 
     def _comes_back(self, state: TrialState, attempt: AttemptState) -> None:
         """A trial is launched again: its checkpoint, if it still has one, is its own from here on."""
@@ -283,7 +223,8 @@ class Ledger:
     def _experiment_reopened(self, event: ev.ExperimentReopened) -> None:
         self.finished = self.finishing = None
 
-    def _known(self, trial_id: int, number: int) -> AttemptState:
+    def known(self, trial_id: int, number: int) -> AttemptState:
+        """Raises ``JournalError`` if no such attempt was ever intended."""
         attempt = self.attempt(AttemptId(trial_id, number))
         if attempt is None:
             raise JournalError(
@@ -292,75 +233,8 @@ class Ledger:
             )
         return attempt
 
-    # -- the end of an attempt ---------------------------------------------------------------------------------------
-
-    def _close(
-        self,
-        attempt: AttemptState,
-        status: AttemptStatus,
-        at: float,
-        reason: str,
-        dollars: float | None,
-        outcome: Outcome = Outcome.USUAL,
-    ) -> None:
-        attempt.status, attempt.reason, attempt.dollars = status, reason, dollars
-        attempt.ended_at = attempt.ended_at or at
-        self.open.pop(attempt.id, None)
-        self.intents.pop(("stop", attempt.id), None)
-        self.intents.pop(("launch", attempt.id), None)
-        state = self.trials[attempt.id.trial_id]
-        if attempt is state.current:
-            if dollars is None and state.reported_dollars is not None:
-                attempt.dollars = state.reported_dollars
-            state.reported_dollars = None
-            state.reason = reason
-            self._end_trial(state, attempt, outcome)
-        self.spent += attempt.cost(at, None)
-        self.worked += attempt.seconds(at)
-        if self._delete_checkpoints and state.status in (Status.stopped, Status.completed):
-            self.intents["delete", attempt.id.trial_id] = DeleteCheckpoint(attempt.id.trial_id)
-
-    def _end_trial(self, state: TrialState, attempt: AttemptState, outcome: Outcome) -> None:
-        trial, status = state.trial, attempt.status
-        if outcome is Outcome.RELAUNCH:
-            self._lose(state, attempt.cause)
-        elif state.decided is Action.PAUSE and status is AttemptStatus.COMPLETED and not self._ends_by_itself(state):
-            # told to pause, but quicker than the wish: all its work is done, and nothing is left to resume
-            self._move(state, Status.completed)
-            self.scheduler.on_trial_complete(trial, state.late_result or state.last_result or {})
-        elif state.decided is Action.PAUSE:
-            self._move(state, Status.paused)
-            self.scheduler.on_trial_remove(trial)
-        elif (
-            state.decided is Action.STOP
-            or status is AttemptStatus.STOPPED
-            or (attempt.stop_wanted and is_nobodys_fault(attempt.cause))
-        ):
-            self._move(state, Status.stopped)
-            self.scheduler.on_trial_remove(trial)
-        elif status is AttemptStatus.COMPLETED and state.last_result is not None:
-            self._move(state, Status.completed)
-            self.scheduler.on_trial_complete(trial, state.last_result)
-        elif outcome is Outcome.COMPLETED_WITHOUT_METRIC:
-            self._move(state, Status.completed)
-            self.scheduler.on_trial_remove(trial)  # it has nothing to learn from
-        else:
-            self._move(state, Status.failed)
-            state.reason = state.reason or f"ended without reporting {self.objective!r}"
-            self.failures += 1
-            self.scheduler.on_trial_error(trial)
-
-    def _lose(self, state: TrialState, cause: Cause) -> None:
-        """The attempt is lost, the trial is not."""
-        self.relaunching[state.trial.trial_id] = cause
-        if cause is Cause.CAPACITY:
-            state.capacity_losses += 1
-        elif cause is Cause.SERVICE:
-            state.service_failures += 1
-        else:
-            state.retries += 1
-
-    def _move(self, state: TrialState, status: Status) -> None:
+    def move(self, state: TrialState, status: Status) -> None:
+        """For folds only: a trial's status is now ``status``."""
         self.counts[state.status] -= 1
         self.counts[status] += 1
         state.status = status

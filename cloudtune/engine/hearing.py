@@ -1,0 +1,72 @@
+"""What a report changes: who hears of it, and what counts."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from cloudtune.engine.repetition import heard, place_of
+from cloudtune.engine.state import AttemptState, ResultRow
+from cloudtune.journal.events import ReportObserved
+from cloudtune.schedulers.base import Action, Decision
+from cloudtune.trial import Metrics
+
+if TYPE_CHECKING:
+    from cloudtune.engine.ledger import Ledger
+
+_WORKER_COST = "st_worker_cost"
+
+
+def hear(ledger: Ledger, event: ReportObserved, attempt: AttemptState) -> None:
+    """Part of the fold: a report of ``attempt``."""
+    state = ledger.trials[event.trial_id]
+    attempt.report_keys.add(event.key)
+    late = state.decided is not Action.CONTINUE or attempt.status.is_final or attempt is not state.current
+    resource = _resource(ledger, event.metrics)
+    place = place_of(state, attempt, resource, event.emitted_at)
+    if place.started_over and not (attempt.from_scratch and not attempt.interruptions):
+        ledger.started_over.append(attempt.id)
+    ledger.rows.append(
+        ResultRow(
+            event.trial_id,
+            event.attempt,
+            event.metrics,
+            Action.CONTINUE,
+            late,
+            place.repeated,
+            event.emitted_at,
+            event.at,
+            event.tuner_time,
+        )
+    )
+    cost = event.metrics.get(_WORKER_COST)
+    if attempt is state.current and isinstance(cost, (int, float)):
+        state.reported_dollars = float(cost)
+    if place.repeated or not _carries_what_is_needed(ledger, event.metrics):
+        return
+    heard(state, attempt, resource)
+    if late:
+        ledger.scheduler.on_late_result(state.trial, event.metrics)
+        if attempt is state.current:
+            state.late_result = event.metrics
+    else:
+        state.last_result = event.metrics
+        decision = Decision.of(ledger.scheduler.on_trial_result(state.trial, event.metrics))
+        ledger.undecided[attempt.id, event.key] = (decision, len(ledger.rows) - 1)
+
+
+def _resource(ledger: Ledger, metrics: Metrics) -> float:
+    """NaN where there is none."""
+    name = ledger.resource_attr
+    value = metrics.get(name) if name is not None else None
+    return float(value) if isinstance(value, (int, float)) else math.nan
+
+
+def _carries_what_is_needed(ledger: Ledger, metrics: Metrics) -> bool:
+    resource = ledger.resource_attr
+    if ledger.objective in metrics and (resource is None or resource in metrics):
+        ledger.reports_with_objective += 1
+        return True
+    if ledger.reports_with_objective == 0:
+        ledger.reports_without_objective.append(metrics)
+    return False
