@@ -16,6 +16,7 @@ import pytest
 
 from cloudtune.callbacks.base import TunerCallback
 from cloudtune.callbacks.store_results import ExtraResultsComposer, StoreResultsCallback
+from cloudtune.engine.ledger import Ledger
 from cloudtune.engine.status import TuningStatus
 from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.errors import (
@@ -185,8 +186,8 @@ def test_extra_columns() -> None:
 def test_what_is_stored_costs_the_same_per_report_from_first_to_last(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
 
-    def write(frame: pd.DataFrame, path: Path) -> None:
-        written.append(len(frame))
+    def write(ledger: Ledger, path: Path, *rest: object) -> None:
+        written.append(len(ledger.rows))
         path.write_bytes(b"")
 
     monkeypatch.setattr("cloudtune.callbacks.store_results.write_results", write)
