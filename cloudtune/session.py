@@ -77,13 +77,15 @@ class Session:
 
     def replay(self) -> bool:
         """Rebuild the state from the journal; False if there is none. For an engine that has seen nothing."""
-        last: ev.Event | None = None
-        for last in self._journal.read():
-            self.ledger.apply(last)
+        latest = 0.0
+        for event in self._journal.read():
+            self.ledger.apply(event)
             self._seq += 1
-        if last is None:
+            # a report that had to wait for older ones comes behind younger events
+            latest = max(latest, event.at)
+        if not self._seq:
             return False
-        self._elapsed = self.ledger.wallclock_time(last.at)
+        self._elapsed = self.ledger.wallclock_time(latest)
         self._notices.skip()
         return True
 
