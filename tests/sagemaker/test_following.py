@@ -69,6 +69,7 @@ def test_a_job_that_is_over_stays_over_whatever_an_index_says() -> None:
     assert list(attempt.take_state(state("InProgress", "Training", 5), 0.0)) == []
     assert list(attempt.take_state(state("InProgress", "Training", 9), 0.0)) == []
     assert attempt.is_over
+    assert attempt.wants_description
 
 
 def test_an_older_state_that_arrives_later_is_ignored() -> None:

@@ -61,8 +61,11 @@ def test_an_end_waits_for_streams_that_are_later_than_others() -> None:
 
 
 def test_what_is_late_is_told_while_its_job_runs_and_not_only_at_its_end() -> None:
-    with in_virtual_time(Training(seconds=200.0), faults=SLOW) as (_, _, _, seen):
-        trials = started(seen, 12)
+    slow_streams = FaultPlan(seed=3, logs=LogRule(late=180.0, late_streams=0.4))
+    with in_virtual_time(Training(seconds=20.0), faults=slow_streams) as (_, backend, _, seen):
+        trials = [attempt(number, x=0.5, epochs=30) for number in range(8)]
+        for trial in trials:
+            backend.start(trial)
         seen.finish(*trials)
         delays = [report.seen_at - report.emitted_at for trial in trials for report in seen.reports(trial)]
         assert max(delays) > 100
