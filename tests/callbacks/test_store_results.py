@@ -63,7 +63,7 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
     assert peaks[1] - peaks[0] < 500 * 1000
 
 
-SECONDS_PER_ROW = 0.02
+SECONDS_PER_ROW = 0.002
 
 
 class Timer:
@@ -93,6 +93,6 @@ def test_writing_takes_a_small_share_of_the_time_however_long_the_table(monkeypa
     tuner.stop_criterion = lambda status: status.num_trials_started > 400
     tuner.run()
     in_between = rows[:-2]  # then come that of the loop's end, and that of the very end
-    assert len(in_between) >= 5
+    assert len(in_between) >= 4
     assert rows[-1] == len(tuner.ledger.rows)
     assert SECONDS_PER_ROW * sum(in_between[:-1]) <= store_results.LARGEST_SHARE * timer.now
