@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from cloudtune.sandbox.address import Address
     from cloudtune.sandbox.detached import RunningSandbox
+    from cloudtune.sandbox.faults.plan import FaultPlan
     from cloudtune.sandbox.settings import Delays, Settings
 
 T = TypeVar("T")
@@ -60,6 +61,12 @@ def sandbox() -> None:
     metavar="IMAGE=PYTHON",
     help="The python executable for the jobs of one image; repeatable. Default: the sandbox's own.",
 )
+@click.option(
+    "--faults",
+    metavar="NAME|FILE.json",
+    help="What goes wrong: a plan by its name, such as bad-tuesday, or one of your own.",
+)
+@click.option("--fault-seed", type=int, help="Another seed for the plan.")
 @click.option("--region", default="us-east-1", show_default=True, help="The one region it has.")
 def start(
     detach: bool,
@@ -69,6 +76,8 @@ def start(
     delays: Sequence[str],
     quotas: Sequence[str],
     interpreters: Sequence[str],
+    faults: str | None,
+    fault_seed: int | None,
     region: str,
 ) -> None:
     """Start a sandbox."""
@@ -82,8 +91,9 @@ def start(
             region=region,
             quotas=_quotas(quotas),
             interpreters=dict(_pairs("--interpreter", interpreters)),
+            faults=_faults(faults, fault_seed),
         )
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     _start(settings, detach)
 
@@ -121,15 +131,20 @@ def stop(directory: Path | None) -> None:
 @sandbox.command()
 @_directory
 def status(directory: Path | None) -> None:
-    """Show endpoint, process and jobs."""
+    """Show endpoint, process, jobs and faults."""
     running = _running(directory)
-    jobs = _asking(running.status)
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(jobs.items())) or "none"
+    found = _asking(running.status)
     click.echo(f"endpoint  {running.address.endpoint_url}")
     click.echo(f"pid       {running.pid}")
     click.echo(f"bucket    {running.address.bucket}")
     click.echo(f"role      {running.address.role_arn}")
-    click.echo(f"jobs      {counts}")
+    click.echo(f"jobs      {_counts(found.jobs) or 'none'}")
+    if found.faults is not None:
+        click.echo(f"faults    {found.faults}: {_counts(found.injected) or 'none so far'}")
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 
 @sandbox.command()
@@ -197,6 +212,21 @@ def _quotas(entries: Sequence[str]) -> dict[str, int]:
     }
     check_quota_names(limits)
     return limits
+
+
+def _faults(given: str | None, seed: int | None) -> FaultPlan:
+    from cloudtune.sandbox.faults.named import named_plan
+    from cloudtune.sandbox.faults.operations import check_operations
+    from cloudtune.sandbox.faults.plan import FaultPlan
+    from cloudtune.sandbox.faults.travel import plan_from_file
+
+    if given is None:
+        if seed is not None:
+            raise ValueError("--fault-seed belongs to --faults")
+        return FaultPlan()
+    plan = plan_from_file(Path(given)) if given.endswith(".json") else named_plan(given)
+    check_operations(plan)
+    return plan if seed is None else dataclasses.replace(plan, seed=seed)
 
 
 def _pairs(option: str, entries: Sequence[str]) -> list[tuple[str, str]]:

@@ -36,6 +36,18 @@ class SandboxProcessError(Exception):
 
 
 @dataclass(frozen=True)
+class SandboxStatus:
+    """What goes on in a sandbox."""
+
+    jobs: dict[str, int]
+    """How many, by status."""
+    faults: str | None
+    """The name of the plan of what goes wrong, None if nothing is to."""
+    injected: dict[str, int]
+    """How often something went wrong, by kind."""
+
+
+@dataclass(frozen=True)
 class RunningSandbox:
     """A sandbox in another process."""
 
@@ -43,10 +55,9 @@ class RunningSandbox:
     pid: int
     home: Path
 
-    def status(self) -> dict[str, int]:
-        """Number of jobs by status."""
-        jobs: dict[str, int] = json.loads(self._control("status"))["jobs"]
-        return jobs
+    def status(self) -> SandboxStatus:
+        """What goes on in it."""
+        return SandboxStatus(**json.loads(self._control("status")))
 
     def reset(self) -> None:
         """End all its jobs and empty it."""

@@ -154,7 +154,11 @@ class Server:
     def _control(self, verb: str) -> dict[str, object]:
         if verb == "reset":
             self.reset()
-        return {"jobs": dict(self.jobs_by_status())}
+        return {
+            "jobs": dict(self.jobs_by_status()),
+            "faults": None if self.settings.faults.empty else self.settings.faults.name,
+            "injected": dict(self.faults.injected.counts()),
+        }
 
     def _address(self, endpoint_url: str) -> Address:
         settings = self.settings

@@ -181,7 +181,7 @@ def test_stop_ends_server_and_jobs(detached: RunningSandbox) -> None:
     marker = str(uuid.uuid4())
     create(far, "running", SLEEP, Environment={"MARKER": marker})
     wait_for_line(far, "running", "up")
-    assert detached.status() == {"InProgress": 1}
+    assert detached.status().jobs == {"InProgress": 1}
     with pytest.raises(SandboxProcessError, match="runs already at http:"):
         start_detached(Settings(directory=detached.home))
     detached.stop()

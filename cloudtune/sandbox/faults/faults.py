@@ -10,7 +10,7 @@ from cloudtune.sandbox.faults.buckets import Buckets, rates_of
 from cloudtune.sandbox.faults.calls import CallFault, call_fault
 from cloudtune.sandbox.faults.checks import check_name
 from cloudtune.sandbox.faults.injected import Injected
-from cloudtune.sandbox.faults.operations import check_pattern
+from cloudtune.sandbox.faults.operations import check_operations, check_pattern
 from cloudtune.sandbox.faults.plan import CALL_KINDS, LAUNCH_KINDS, FaultPlan
 
 CREATE = "sagemaker.CreateTrainingJob"
@@ -23,10 +23,7 @@ class Faults:
     """
 
     def __init__(self, plan: FaultPlan, now: Callable[[], float], quotas: Mapping[str, int]) -> None:
-        for pattern in [rule.operations for rule in plan.calls] + list(
-            plan.throttling.rates if plan.throttling else ()
-        ):
-            check_pattern(pattern)
+        check_operations(plan)
         self.plan = plan
         self.injected = Injected()
         self._now = now

@@ -7,9 +7,18 @@ from fnmatch import fnmatchcase
 from botocore.exceptions import UnknownServiceError
 
 from cloudtune.sandbox.faults.checks import check_name
+from cloudtune.sandbox.faults.plan import FaultPlan
 from cloudtune.sandbox.model import service_model
 
 SERVICES = ("sagemaker", "s3", "logs", "service-quotas", "cloudwatch", "sts", "iam", "sqs", "dynamodb")
+
+
+def check_operations(plan: FaultPlan) -> None:
+    """Raises ValueError for a rule about operations that don't exist."""
+    for rule in plan.calls:
+        check_pattern(rule.operations)
+    for operation in plan.throttling.rates if plan.throttling is not None else ():
+        check_pattern(operation, plain=True)
 
 
 def check_pattern(pattern: str, plain: bool = False) -> None:
