@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING
 
 from cloudtune.engine.repetition import heard, place_of
@@ -20,9 +21,11 @@ _WORKER_COST = "st_worker_cost"
 def hear(ledger: Ledger, event: ReportObserved, attempt: AttemptState) -> None:
     """Part of the fold: a report of ``attempt``."""
     state = ledger.trials[event.trial_id]
+    # names come with every line that is parsed, and are most of what a row takes
+    metrics = {sys.intern(name): value for name, value in event.metrics.items()}
     attempt.report_keys.add(event.key)
     late = state.decided is not Action.CONTINUE or attempt.status.is_final or attempt is not state.current
-    resource = _resource(ledger, event.metrics)
+    resource = _resource(ledger, metrics)
     place = place_of(state, attempt, resource, event.emitted_at)
     if place.started_over and not (attempt.from_scratch and not attempt.interruptions):
         ledger.started_over.append(attempt.id)
@@ -30,7 +33,7 @@ def hear(ledger: Ledger, event: ReportObserved, attempt: AttemptState) -> None:
         ResultRow(
             event.trial_id,
             event.attempt,
-            event.metrics,
+            metrics,
             Action.CONTINUE,
             late,
             place.repeated,
@@ -39,19 +42,19 @@ def hear(ledger: Ledger, event: ReportObserved, attempt: AttemptState) -> None:
             event.tuner_time,
         )
     )
-    cost = event.metrics.get(_WORKER_COST)
+    cost = metrics.get(_WORKER_COST)
     if attempt is state.current and isinstance(cost, (int, float)):
         state.reported_dollars = float(cost)
-    if place.repeated or not _carries_what_is_needed(ledger, event.metrics):
+    if place.repeated or not _carries_what_is_needed(ledger, metrics):
         return
     heard(state, attempt, resource)
     if late:
-        ledger.scheduler.on_late_result(state.trial, event.metrics)
+        ledger.scheduler.on_late_result(state.trial, metrics)
         if attempt is state.current:
-            state.late_result = event.metrics
+            state.late_result = metrics
     else:
-        state.last_result = event.metrics
-        decision = Decision.of(ledger.scheduler.on_trial_result(state.trial, event.metrics))
+        state.last_result = metrics
+        decision = Decision.of(ledger.scheduler.on_trial_result(state.trial, metrics))
         ledger.undecided[attempt.id, event.key] = (decision, len(ledger.rows) - 1)
 
 
