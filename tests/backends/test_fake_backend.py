@@ -11,7 +11,17 @@ import pytest
 from cloudtune.backends import Capabilities, Experiment
 from cloudtune.errors import NoCapacityError, OptionError, QuotaReachedError, ThrottledError, UnreachableError
 from cloudtune.testing import FakeBackend, FakeCloud, FakeFailureError, FakeFaults, FakeTiming
-from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Config, Observation, Report, StatusChange
+from cloudtune.trial import (
+    Attempt,
+    AttemptId,
+    AttemptStatus,
+    Cause,
+    Config,
+    Interruption,
+    Observation,
+    Report,
+    StatusChange,
+)
 
 
 def curve(config: Config, unit: int) -> Mapping[str, Any]:
@@ -237,3 +247,51 @@ def test_the_same_calls_at_the_same_times_give_the_same_answers() -> None:
         return seen
 
     assert story() == story()
+
+
+@pytest.mark.parametrize(
+    ("faults", "status", "cause"),
+    [
+        (FakeFaults(fail_at=2), FAILED, Cause.SCRIPT),
+        (FakeFaults(crash_at_import=True), FAILED, Cause.SCRIPT),
+        (FakeFaults(lost_at=2), FAILED, Cause.CAPACITY),
+        (FakeFaults(service_fails_at=2), FAILED, Cause.SERVICE),
+        (FakeFaults(ended_outside_at=2), STOPPED, Cause.OUTSIDE),
+        (FakeFaults(), COMPLETED, Cause.NONE),
+    ],
+)
+def test_an_end_says_whose_fault_it_was(faults: FakeFaults, status: AttemptStatus, cause: Cause) -> None:
+    cloud = FakeCloud(curve, units=3, faults=lambda attempt: faults)
+    backend = backend_on(cloud)
+    backend.start(attempt())
+    cloud.clock.sleep(10.0)
+    end = backend.poll()[-1]
+    assert isinstance(end, StatusChange)
+    assert (end.status, end.cause) == (status, cause)
+
+
+@pytest.mark.parametrize(
+    ("keeps_every", "units"), [(1, [1, 2, 3, 4]), (2, [1, 2, 3, 3, 4]), (9, [1, 2, 3, 1, 2, 3, 4])]
+)
+def test_an_interrupted_attempt_goes_on_from_its_checkpoint(keeps_every: int, units: list[int]) -> None:
+    faults = FakeFaults(interrupted_at=(4,), keeps_every=keeps_every)
+    cloud = FakeCloud(curve, units=4, timing=FakeTiming(start_delay=30.0), faults=lambda attempt: faults)
+    backend = backend_on(cloud)
+    backend.start(attempt())
+    cloud.clock.sleep(200.0)
+    seen = list(backend.poll())
+    reports = [each for each in seen if isinstance(each, Report)]
+    assert [each.metrics["epoch"] for each in reports] == units
+    assert len({each.key for each in reports}) == len(units)
+    assert [each.number for each in seen if isinstance(each, Interruption)] == [1]
+    assert cloud.creations[AttemptId(0, 0)] == 1
+
+
+def test_lag_may_differ_from_attempt_to_attempt() -> None:
+    cloud = FakeCloud(curve, units=1, timing=FakeTiming(log_lag=lambda id: 60.0 * id.trial_id))
+    backend = backend_on(cloud)
+    for trial_id in range(3):
+        backend.start(attempt(trial_id))
+    cloud.clock.sleep(70.0)
+    assert {each.attempt.trial_id for each in backend.poll() if isinstance(each, Report)} == {0, 1}
+    assert backend.capabilities.reports_lag
