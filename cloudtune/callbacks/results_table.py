@@ -26,8 +26,9 @@ def results_frame(ledger: Ledger, add_wallclock_time: bool = True, extra: Extra 
 
     Columns: ``trial_id``, ``attempt``, all reported metrics (``st_worker_…`` among them), ``config_{name}`` for
     every entry of the configuration, ``st_decision``, ``st_status`` (of the trial now, in its last row),
-    ``late`` (came after the trial's fate was decided), ``tuner_name``, ``st_tuner_time`` in seconds; then ``extra``,
-    given by row number.
+    ``late`` (came after the trial's fate was decided), ``repeated`` (work done once more after an interruption, a
+    relaunch or a resume; counts for nothing), ``st_emitted_at`` and ``st_seen_at`` (by the script, by the tuner; in
+    seconds since the epoch), ``tuner_name``, ``st_tuner_time`` in seconds; then ``extra``, given by row number.
     """
     import pandas as pd
 
@@ -52,6 +53,9 @@ def _records(ledger: Ledger, add_wallclock_time: bool, extra: Extra) -> Iterator
             "st_decision": row.decision.value,
             "st_status": status.value,
             "late": row.late,
+            "repeated": row.repeated,
+            "st_emitted_at": row.emitted_at,
+            "st_seen_at": row.seen_at,
             "tuner_name": ledger.tuner_name,
         }
         if add_wallclock_time:
