@@ -21,7 +21,8 @@ from tests.virtual import Training, Virtual, virtual
 
 WORKERS, TRIALS = 100, 300
 SPACE = {"width": uniform(0.0, 1.0), "speed": uniform(30.0, 90.0), "epochs": 9}
-QUOTA = {"quotas": {"ml.m5.large": 10_000}}
+ACCOUNT = {"quotas": {"ml.m5.large": 10_000}, "faults": "throttled"}
+"""Room for all, and token buckets that refuse what is faster than documented."""
 
 
 def learn(config: Config, epoch: int) -> dict[str, float]:
@@ -81,7 +82,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Experiment]
                 StoppingCriterion(max_num_trials_started=TRIALS - 1),
                 WORKERS,
                 delays=Delays.realistic(),
-                sandbox_options=QUOTA,
+                sandbox_options=ACCOUNT,
                 storage=LocalStorage(),
                 wait_trial_completion_when_stopping=True,
             ) as world,
@@ -112,6 +113,7 @@ def test_a_trial_costs_less_than_six_calls(experiment: Experiment) -> None:
 def test_no_documented_rate_is_ever_exceeded(experiment: Experiment, stretch: float) -> None:
     for operation, rate in DOCUMENTED_RATES.items():
         assert experiment.world.sandbox.peak_rate(operation, stretch) <= rate, operation
+    assert experiment.world.sandbox.faults_injected().total() == 0, "nothing was throttled"
     assert experiment.world.sandbox.peak_rate("sagemaker.CreateTrainingJob", 60.0) > 0.8, "launches use it up"
 
 
@@ -134,7 +136,7 @@ def test_trials_that_were_never_launched_cost_no_call() -> None:
         StoppingCriterion(max_num_trials_started=WORKERS - 1),
         WORKERS,
         delays=Delays.realistic(),
-        sandbox_options=QUOTA,
+        sandbox_options=ACCOUNT,
     ) as (sandbox, tuner, clock):
         begin = clock.now()
         tuner.run()
