@@ -214,6 +214,8 @@ class SageMakerBackend:
         return news
 
     def copy_checkpoint(self, source_trial_id: int, target_trial_id: int) -> None:
+        # whoever waits for room copies when there is some: the launch comes next
+        self._launching().check_room(AttemptId(target_trial_id, 0), self._demand.ways)
         if not self._was_started(target_trial_id):
             checkpoints.copy_checkpoint(self.aws, self._opened().layout, source_trial_id, target_trial_id)
 

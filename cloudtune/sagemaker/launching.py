@@ -9,9 +9,15 @@ from typing import Any, NamedTuple
 
 from cloudtune.aws import Aws
 from cloudtune.clock import Clock
-from cloudtune.errors import AlreadyExistsError, NoCapacityError, NotYetError, QuotaReachedError
+from cloudtune.errors import (
+    AlreadyExistsError,
+    NoCapacityError,
+    NotYetError,
+    QuotaReachedError,
+    UnreachableError,
+)
 from cloudtune.sagemaker.capacity import Breakers, Instances
-from cloudtune.sagemaker.choices import Choice, together, types_of
+from cloudtune.sagemaker.choices import together, types_of
 from cloudtune.sagemaker.instances import price_of_resources
 from cloudtune.sagemaker.request import AttemptRequest, RequestOptions, attempt_request
 from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Cause, Observation, StatusChange
@@ -44,15 +50,17 @@ class Launcher:
         self._options = options
         self._breakers = Breakers()
         self._needs: dict[AttemptId, tuple[Instances, ...]] = {}
+        self._unsure: set[AttemptId] = set()
 
     def launch(self, attempt: Attempt) -> Created:
         """Raises ``NotYetError`` if there is no room; that others wait already is known without asking."""
         choices = self._options.choices(attempt.config)
         while True:
             now = self._clock.now()
-            admitted = [choice for choice in choices if self._delay(choice, now) <= 0]
+            unsure = attempt.id in self._unsure  # it may run already, and be what there is no room beside
+            admitted = [choice for choice in choices if unsure or self._delay(choice.needs, now) <= 0]
             if not admitted:
-                raise self._not_yet(choices, now)
+                raise self._not_yet([choice.needs for choice in choices], now)
             resources = together(admitted)
             if resources is None:
                 admitted = admitted[:1]
@@ -60,6 +68,12 @@ class Launcher:
             created = self._tried(attempt, resources, [need for choice in admitted for need in choice.needs])
             if created is not None:
                 return created
+
+    def check_room(self, attempt: AttemptId, ways: Sequence[Sequence[Instances]]) -> None:
+        """Raises ``NotYetError`` if it is known that there is no room for an attempt that takes any of these ways."""
+        now = self._clock.now()
+        if ways and attempt not in self._unsure and all(self._delay(way, now) > 0 for way in ways):
+            raise self._not_yet(ways, now)
 
     def follow(self, attempt: Attempt) -> None:
         """It runs already, on one of the instances it may have."""
@@ -99,12 +113,12 @@ class Launcher:
                 else:
                     self._breakers.undecided(need)
 
-    def _delay(self, choice: Choice, now: float) -> float:
-        return max((self._breakers.delay(need, now) for need in choice.needs), default=0.0)
+    def _delay(self, needs: Sequence[Instances], now: float) -> float:
+        return max((self._breakers.delay(need, now) for need in needs), default=0.0)
 
-    def _not_yet(self, choices: Sequence[Choice], now: float) -> NotYetError:
-        reasons = dict.fromkeys(why for choice in choices for need in choice.needs if (why := self._breakers.why(need)))
-        delay = min(self._delay(choice, now) for choice in choices)
+    def _not_yet(self, ways: Sequence[Sequence[Instances]], now: float) -> NotYetError:
+        reasons = dict.fromkeys(why for way in ways for need in way if (why := self._breakers.why(need)))
+        delay = min(self._delay(way, now) for way in ways)
         listed = "; ".join(why.removeprefix(_WAITING) for why in reasons)
         return NotYetError(_WAITING + listed, retry_after=min(max(delay, 1.0), LOOK_AGAIN))
 
@@ -116,6 +130,7 @@ class Launcher:
         for need in needs:
             self._breakers.trying(need, now)
         accepted = False
+        self._unsure.discard(attempt.id)
         try:
             created = self._create(attempt, attempt_request(self._options, attempt, resources))
             accepted = True
@@ -128,6 +143,9 @@ class Launcher:
             for need in needs:
                 self._close_off([need], _none_left(need), stock=True)
             return None
+        except UnreachableError:
+            self._unsure.add(attempt.id)
+            raise
         finally:
             for need in needs:
                 if accepted:

@@ -123,6 +123,18 @@ def test_who_waits_for_a_quota_goes_as_soon_as_a_job_of_ours_ends(tmp_path: Path
         assert sandbox.call_counts()["sagemaker.CreateTrainingJob"] == 1
 
 
+def test_who_waits_copies_no_checkpoint_again_and_again(tmp_path: Path) -> None:
+    with account(tmp_path, quotas={LARGE: 1}) as (sandbox, backend, _):
+        first, second = trials(2)
+        backend.start(first)
+        with pytest.raises(NotYetError):
+            backend.start(second)
+        sandbox.reset_call_counts()
+        with pytest.raises(NotYetError, match=r"waiting for ml\.m5\.large: 1 of 1 in use"):
+            backend.copy_checkpoint(0, 1)
+        assert not sandbox.call_counts()
+
+
 @pytest.mark.parametrize(
     ("request_", "quotas", "says"),
     [
@@ -267,6 +279,19 @@ def test_a_launch_whose_answer_was_lost_is_ours_at_the_price_of_what_it_got(tmp_
         assert Counter(job["ResourceConfig"]["InstanceType"] for job in jobs_of(sandbox)) == {LARGE: 1, XLARGE: 1}
         assert backend.launched([first, second])[first.id] == launch
         backend.poll()
+
+
+def test_a_launch_whose_answer_was_lost_does_not_wait_for_the_room_that_it_takes(tmp_path: Path) -> None:
+    lost = CallRule("reset-after", "sagemaker.CreateTrainingJob", When(counts=(1,)))
+    with account(tmp_path, quotas={LARGE: 1}, faults=FaultPlan(calls=(lost,))) as (sandbox, backend, _):
+        first, second = trials(2)
+        with pytest.raises(UnreachableError):
+            backend.start(first)
+        with pytest.raises(NotYetError):
+            backend.start(second)
+        backend.copy_checkpoint(1, 0)
+        assert backend.start(first).name == "exp-00000-0"
+        assert len(jobs_of(sandbox)) == 1
 
 
 def test_botocore_s_own_repetition_of_a_lost_create_is_confirmed_as_ours(tmp_path: Path) -> None:
