@@ -21,6 +21,7 @@ from typing import Any
 from cloudtune import StoppingCriterion, Tuner, uniform
 from cloudtune.aws import Aws
 from cloudtune.baselines import ASHA, RandomSearch
+from cloudtune.callbacks import alive
 from cloudtune.callbacks.base import TunerCallback
 from cloudtune.remote.storage import S3Storage
 from cloudtune.sagemaker import FeedOptions, SageMakerBackend, TrainingJobTemplate
@@ -46,7 +47,9 @@ for epoch in range(done + 1, args.epochs + 1):
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(str(epoch))
     report(epoch=epoch, loss=args.width + 1 / epoch)
-    while epoch < args.epochs and not os.path.exists(f"{FOLDER}/{args.width!r}-{epoch}"):
+    while epoch < args.epochs and not any(
+        os.path.exists(f"{FOLDER}/{name}") for name in ("all", f"{args.width!r}-{epoch}")
+    ):
         time.sleep(0.01)
 """
 
@@ -102,13 +105,14 @@ class OneByOne(ASHA):
 
 @dataclass(frozen=True)
 class Case:
-    """An experiment. ``where``: its journal is in S3, or in a file. ``trials``: so many."""
+    """An experiment. ``where``: its journal is in S3, or in a file. ``trials``: so many. ``held``: no trial goes on."""
 
     name: str
     scheduler: str
     workers: int
     trials: int
     where: str = "file"
+    held: bool = False
 
     def tuner(self, folder: Path) -> Tuner:
         steps = folder / f"steps-{self.name}"
@@ -128,7 +132,7 @@ class Case:
             tuner_name=self.name,
             suffix_tuner_name=False,
             wait_trial_completion_when_stopping=True,
-            callbacks=[LockStep(steps)],
+            callbacks=[] if self.held else [LockStep(steps)],
             storage=S3Storage() if self.where == "s3" else LocalStorage(),
         )
 
@@ -150,8 +154,10 @@ class Case:
 class Starter:
     """The process that forks tuners; one at a time."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.log = folder / "tuners.log"
+    def __init__(self, own: Path, environment: dict[str, str], folder: Path | None = None) -> None:
+        folder = folder or own
+        own.mkdir(exist_ok=True)
+        self.log = own / "tuners.log"
         self._pid: int | None = None
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -219,6 +225,7 @@ def _run(what: Any, folder: Path) -> int:
 
     os.dup2(2, 1)  # what it prints goes where its log goes
     signal.set_wakeup_fd(-1)
+    alive.LOOK_INTERVAL = 0.5
     logging.basicConfig(level=logging.INFO, format=f"{os.getpid()} %(message)s", force=True)
     try:
         if isinstance(what, str):
