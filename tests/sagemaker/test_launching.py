@@ -19,7 +19,7 @@ from cloudtune.journal import events as ev
 from cloudtune.sagemaker import SageMakerBackend, TrainingJobTemplate
 from cloudtune.sandbox import FaultPlan, Sandbox
 from cloudtune.sandbox.faults.plan import CallRule, LaunchRule, When
-from cloudtune.trial import AttemptStatus, Status
+from cloudtune.trial import Attempt, AttemptStatus, Status
 from tests.sagemaker.support import Seen, attempt, experiment
 from tests.tuning import SPACE
 from tests.virtual import Training, Virtual, jobs_of, request_on, virtual
@@ -199,6 +199,30 @@ def test_the_service_is_given_the_list_where_it_takes_one(tmp_path: Path) -> Non
         assert launch.dollars_per_hour == PRICES[XLARGE]
 
 
+def test_the_bill_is_by_the_type_that_the_service_selected(tmp_path: Path) -> None:
+    refusal = LaunchRule("capacity-refused", LARGE, When(counts=(1,)))
+    with account(tmp_path, fallbacks=[XLARGE], faults=FaultPlan(launches=(refusal,))) as (sandbox, backend, clock):
+        both = trials(2)
+        for trial in both:
+            backend.start(trial)
+        assert sandbox.call_counts()["sagemaker.CreateTrainingJob"] == 2
+        assert [job["ResourceConfig"]["SelectedInstanceType"] for job in jobs_of(sandbox)] == [XLARGE, LARGE]
+        assert_billed(backend, clock, sandbox, both, [PRICES[XLARGE], PRICES[LARGE]])
+
+
+def assert_billed(
+    backend: SageMakerBackend, clock: VirtualClock, sandbox: Sandbox, trials: Sequence[Attempt], prices: list[float]
+) -> None:
+    seen = Seen(backend)
+    while not all(seen.end(trial) for trial in trials):
+        clock.sleep(30)
+        seen.poll()
+    for trial, job, price in zip(trials, jobs_of(sandbox), prices, strict=True):
+        end = seen.end(trial)
+        assert end is not None
+        assert end.dollars == pytest.approx(job["BillableTimeInSeconds"] / 3600 * price)
+
+
 def test_of_the_list_those_with_a_full_quota_are_left_out(tmp_path: Path) -> None:
     with account(tmp_path, fallbacks=[XLARGE], quotas={LARGE: 1}) as (sandbox, backend, _):
         first, second, third = trials(3)
@@ -243,15 +267,7 @@ def test_the_bill_is_that_of_the_instances_a_trial_had(tmp_path: Path) -> None:
         both = trials(2)
         for trial in both:
             backend.start(trial)
-        seen = Seen(backend)
-        while not all(seen.end(trial) for trial in both):
-            clock.sleep(30)
-            seen.poll()
-        for trial, job in zip(both, jobs_of(sandbox), strict=True):
-            end = seen.end(trial)
-            assert end is not None
-            price = PRICES[job["ResourceConfig"]["InstanceType"]]
-            assert end.dollars == pytest.approx(job["BillableTimeInSeconds"] / 3600 * price)
+        assert_billed(backend, clock, sandbox, both, [PRICES[LARGE], PRICES[XLARGE]])
 
 
 def test_a_trial_that_is_about_its_instance_type_has_no_other(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def resources(layout: Layout, request: Mapping[str, Any]) -> dict[str, Any]:
     asked = request.get("ResourceConfig", {})
     group: Mapping[str, Any] = next(iter(asked.get("InstanceGroups", [])), {})
     preference: Mapping[str, Any] = next(iter(asked.get("InstancePreferences", [])), {})
-    kind = asked.get("InstanceType") or group.get("InstanceType") or preference.get("InstanceType") or "local"
+    kind = asked.get("SelectedInstanceType") or asked.get("InstanceType") or group.get("InstanceType")
+    kind = kind or preference.get("InstanceType") or "local"
     name = group.get("InstanceGroupName", GROUP)
     return {
         "current_host": host,

@@ -12,7 +12,7 @@ from cloudtune.sandbox.model import input_shape
 from cloudtune.sandbox.training import rules, tags, warm_pools
 from cloudtune.sandbox.training.describe import RecordCache, description, summary
 from cloudtune.sandbox.training.execution import Executor
-from cloudtune.sandbox.training.instances import Quotas
+from cloudtune.sandbox.training.instances import Quotas, selections
 from cloudtune.sandbox.training.job import STARTING, STOPPING, Job
 from cloudtune.sandbox.training.ledger import Ledger
 from cloudtune.sandbox.training.listing import DEFAULT_PAGE as LIST_PAGE
@@ -25,6 +25,7 @@ NOT_FOUND = "Requested resource not found."
 
 Answer = dict[str, Any]
 Request = Mapping[str, Any]
+NO_INSTANCES = "CapacityError"
 
 
 class TrainingApi:
@@ -94,7 +95,7 @@ class TrainingApi:
                     "Job name must be unique within an AWS account and region, and a training job with this name "
                     f"already exists ({jobs[name].arn})",
                 )
-            self._faults.check_launch(request)
+            request = self._with_instances(request)
             now = self._ledger.clock.now()
             job = Job(name, self._arn_prefix + name, request, now, now, job_tags)
             self._expire_pools(now)
@@ -112,6 +113,20 @@ class TrainingApi:
                 self._ledger.save(predecessor)
             self._executor.launch(job, warm=predecessor is not None)
         return {"TrainingJobArn": job.arn}
+
+    def _with_instances(self, request: Request) -> Request:
+        """Of a list of instance types, the first that is to be had is selected."""
+        *others, last = selections(request)
+        for selected in others:
+            try:
+                self._faults.check_launch(selected)
+            except AwsError as error:
+                if error.code == NO_INSTANCES:
+                    continue
+                raise
+            return selected
+        self._faults.check_launch(last)
+        return last
 
     def describe(self, request: Request) -> Answer:
         with self._ledger.reading():

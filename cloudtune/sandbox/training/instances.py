@@ -38,8 +38,10 @@ def is_accelerated(instance_type: str) -> bool:
 
 
 def instances_of(request: Mapping[str, Any]) -> Counter[str]:
-    """Instances by type that a CreateTrainingJob request asks for; of a list of preferences, the first."""
+    """Instances by type that a CreateTrainingJob request asks for; of a list of preferences, the one selected."""
     config = request.get("ResourceConfig", {})
+    if "SelectedInstanceType" in config:
+        return Counter({config["SelectedInstanceType"]: config["SelectedInstanceCount"]})
     if config.get("InstanceGroups"):
         counts: Counter[str] = Counter()
         for group in config["InstanceGroups"]:
@@ -51,6 +53,22 @@ def instances_of(request: Mapping[str, Any]) -> Counter[str]:
     if "InstanceType" in config:
         return Counter({config["InstanceType"]: config.get("InstanceCount", 1)})
     return Counter()
+
+
+def selections(request: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Of a request with a list of preferences: as it is with each of them selected. Of any other: itself."""
+    config = request.get("ResourceConfig", {})
+    return [
+        {
+            **request,
+            "ResourceConfig": {
+                **config,
+                "SelectedInstanceType": preference["InstanceType"],
+                "SelectedInstanceCount": preference.get("InstanceCount", config.get("InstanceCount", 1)),
+            },
+        }
+        for preference in config.get("InstancePreferences") or []
+    ] or [request]
 
 
 def quota_name(instance_type: str, kind: str = ON_DEMAND) -> str:
