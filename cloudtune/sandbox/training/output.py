@@ -1,4 +1,4 @@
-"""What a job's processes print: lines of a log stream, and the metrics in them."""
+"""What a job prints: lines of a log stream, and the metrics in them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ MetricSink = Callable[[Job, str, float, float], None]
 """Hears of each metric: job, name, value, time in seconds since the epoch."""
 
 
+def _nobody(job: Job, name: str, value: float, at: float) -> None:
+    pass
+
+
 class Output:
     """The output of ``job``, one run after the other."""
 
-    def __init__(self, job: Job, logs: LogStore, ledger: Ledger, sink: MetricSink) -> None:
+    def __init__(self, job: Job, logs: LogStore, ledger: Ledger, sink: MetricSink = _nobody) -> None:
         self._job = job
         self._logs = logs
         self._ledger = ledger
@@ -29,11 +33,12 @@ class Output:
         """A run begins. Each has a stream of its own, even two that begin within the same second."""
         self._epoch = max(self._epoch + 1, int(at))
         self._stream = f"{self._job.name}/algo-1-{self._epoch}"
-        self._logs.create_stream(self._stream)
+        self._logs.create_stream(self._stream, at)
 
-    def line(self, text: str) -> None:
-        event = self._logs.write(self._stream, text)
-        at = event.timestamp / 1000
+    def line(self, text: str, at: float | None = None) -> None:
+        """Printed now, or ``at`` seconds since the epoch."""
+        event = self._logs.write(self._stream, text, at)
+        at = event.timestamp / 1000 if at is None else at
         for name, value in self._matcher.matches(text):
             with self._ledger.reading():
                 self._job.metrics[name] = FinalMetric(value, at)

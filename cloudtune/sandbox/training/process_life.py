@@ -27,6 +27,7 @@ from cloudtune.sandbox.training.job import (
 )
 from cloudtune.sandbox.training.limits import max_runtime, wait_ends
 from cloudtune.sandbox.training.output import Output
+from cloudtune.sandbox.training.progress import Progress
 
 if TYPE_CHECKING:
     from cloudtune.sandbox.training.processes import ProcessExecutor
@@ -46,7 +47,7 @@ class ProcessLife:
         # it starts the containers and stays until their end: a container dies with the thread that made it
         self.thread = threading.Thread(target=self._run, name=f"job-{job.name}", daemon=True)
         self._home = home
-        self._ledger = home.ledger
+        self._progress = Progress(home.ledger, job)
         self._warm = warm
         self._directory = directory
         self._on_end = on_end
@@ -102,14 +103,16 @@ class ProcessLife:
             while self._live():
                 self._restarts += 1
         except ContainerError as error:
-            self._fail(f"ClientError: {error}")
+            self._progress.fail(f"ClientError: {error}")
         except OSError as error:
             # a full disk is the machine's fault, not the job's
             _log.exception("training job %s", self.job.name)
-            self._fail(f"InternalServerError: {error}")
+            self._progress.fail(f"InternalServerError: {error}")
         finally:
             if not self.job.ended:
-                self._fail(SHUTDOWN_REASON if self._gone.is_set() else "InternalServerError: see the sandbox's log")
+                self._progress.fail(
+                    SHUTDOWN_REASON if self._gone.is_set() else "InternalServerError: see the sandbox's log"
+                )
             if self._container is not None:
                 self._container.cleanup()
             shutil.rmtree(self._directory, ignore_errors=True)
@@ -119,7 +122,7 @@ class ProcessLife:
         """One run, on instances of its own; whether another one follows."""
         if not self._get_instances():
             return False
-        began = self._advance(DOWNLOADING)
+        began = self._progress.advance(DOWNLOADING)
         if began is None:
             self._end_early()
             return False
@@ -139,7 +142,7 @@ class ProcessLife:
             return False
         if self._struck is not None and (self._struck.reason is not None or self.job.status != STOPPING):
             return self._lose_instances(self._struck, container)
-        self._enter(UPLOADING)
+        self._progress.enter(UPLOADING)
         artifacts = container.upload()
         if self.job.status != STOPPING:
             self._pause(self._home.delays.uploading)
@@ -159,7 +162,7 @@ class ProcessLife:
         if not self._await(shortage.seconds):
             return False
         if shortage.reason is not None:
-            self._fail(shortage.reason)
+            self._progress.fail(shortage.reason)
             return False
         return self._await(seconds)
 
@@ -170,7 +173,7 @@ class ProcessLife:
             self._end_early()
             return False
         if left < seconds:
-            self._enter(MAX_WAIT_EXCEEDED)
+            self._progress.enter(MAX_WAIT_EXCEEDED)
         return left >= seconds
 
     # -- its script ----------------------------------------------------------------------------------------------------
@@ -178,7 +181,7 @@ class ProcessLife:
     def _train(self, container: Container) -> int | None:
         """The exit code, or None if a stop came before the start."""
         with self._lock:
-            started = None if self._wake.is_set() else self._advance(TRAINING)
+            started = None if self._wake.is_set() else self._progress.advance(TRAINING)
             if started is None:
                 return None
             self._output.begin(started)
@@ -229,9 +232,9 @@ class ProcessLife:
     def _lose_instances(self, mishap: Mishap, container: Container) -> bool:
         """What comes of a mishap; whether the job starts again."""
         if mishap.reason is not None:
-            self._fail(mishap.reason)
+            self._progress.fail(mishap.reason)
             return False
-        lost = self._advance(INTERRUPTED)
+        lost = self._progress.advance(INTERRUPTED)
         if lost is None:
             self._end_early()
             return False
@@ -241,13 +244,13 @@ class ProcessLife:
         container.cleanup()
         if not self._await(mishap.pause):
             return False
-        if self._advance(STARTING) is None:
+        if self._progress.advance(STARTING) is None:
             self._end_early()
             return False
         return True
 
     def _exceed(self, end_as: str, container: Container) -> None:
-        with self._ledger.changing(self.job) as now:
+        with self._home.ledger.changing(self.job) as now:
             if self.job.status != STOPPING:
                 self.job.runtime_exceeded = end_as == MAX_RUNTIME_EXCEEDED
                 self._end_as = end_as
@@ -258,11 +261,11 @@ class ProcessLife:
 
     def _conclude(self, exit_code: int, model_uri: str | None, failure: str | None) -> None:
         if self._struck is not None and self._struck.reason is not None:
-            self._fail(self._struck.reason)
+            self._progress.fail(self._struck.reason)
             return
         if self.job.status == STOPPING:
             self._linger()
-        with self._ledger.changing(self.job) as now:
+        with self._home.ledger.changing(self.job) as now:
             self.job.model_uri = model_uri
             if self.job.status == STOPPING:
                 self.job.enter(self._end_as, now)
@@ -274,12 +277,12 @@ class ProcessLife:
     def _end_early(self) -> None:
         """Stopped, or lost, before its script ran."""
         if self._gone.is_set():
-            self._fail(SHUTDOWN_REASON)
+            self._progress.fail(SHUTDOWN_REASON)
         elif self._struck is not None and self._struck.reason is not None:
-            self._fail(self._struck.reason)
+            self._progress.fail(self._struck.reason)
         else:
             self._linger()
-            self._enter(STOPPED)
+            self._progress.enter(STOPPED)
 
     def _linger(self) -> None:
         """What stopping takes beyond the end of the processes."""
@@ -288,20 +291,3 @@ class ProcessLife:
     def _pause(self, seconds: float) -> bool:
         """Let ``seconds`` pass; whether the job was stopped meanwhile."""
         return self._home.clock.wait(self._wake, seconds)
-
-    def _enter(self, secondary: str) -> None:
-        with self._ledger.changing(self.job) as now:
-            self.job.enter(secondary, now)
-
-    def _advance(self, secondary: str) -> float | None:
-        """Enter ``secondary`` now, unless the job is being stopped (then None)."""
-        with self._ledger.changing(self.job) as now:
-            if self.job.status == STOPPING:
-                return None
-            self.job.enter(secondary, now)
-            return now
-
-    def _fail(self, reason: str) -> None:
-        with self._ledger.changing(self.job) as now:
-            if not self.job.ended:
-                self.job.fail(reason, now)

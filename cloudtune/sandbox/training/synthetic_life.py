@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cloudtune.sandbox.script import Exit, Line, Run, Save, Step, Terminated
 from cloudtune.sandbox.training.checkpoint_store import Checkpoints
-from cloudtune.sandbox.training.execution import Mishap
+from cloudtune.sandbox.training.execution import Mishap, Shortage
 from cloudtune.sandbox.training.job import (
     COMPLETED,
     DOWNLOADING,
@@ -21,12 +21,11 @@ from cloudtune.sandbox.training.job import (
     STOPPING,
     TRAINING,
     UPLOADING,
-    FinalMetric,
     Job,
     failure_text,
 )
 from cloudtune.sandbox.training.limits import max_runtime, wait_ends
-from cloudtune.sandbox.training.metrics import MetricMatcher
+from cloudtune.sandbox.training.output import Output
 
 if TYPE_CHECKING:
     from cloudtune.sandbox.training.synthetic import SyntheticExecutor
@@ -47,7 +46,6 @@ class Life:
         self._steps: Iterator[Step] | None = None  # of the script, while it runs
         self._step: Step = Exit()
         self._step_due = math.inf
-        self._stream = ""
         self._began = 0.0  # on its instances
         self._spent = 0.0  # seconds on the instances it has lost
         self._restarts = 0
@@ -55,10 +53,9 @@ class Life:
         self._exit: tuple[int, str | None] = (0, None)
         self._end_as: str | None = None
         self._mishap: Mishap | None = None
-        self._shortage = ""
         self._unsynced: dict[str, bytes | None] = {}
         self._checkpoints = Checkpoints(home.checkpoints, job.request)
-        self._matcher = MetricMatcher(job.request.get("AlgorithmSpecification", {}).get("MetricDefinitions", []))
+        self._output = Output(job, home.logs, home.ledger)
 
     # -- its agenda ----------------------------------------------------------------------------------------------------
 
@@ -79,24 +76,19 @@ class Life:
 
     def begin(self, at: float, warm: bool) -> None:
         """It was created."""
-        delays = self._home.delays
         if warm:
-            self._plan(Life._got_instances, at + delays.starting_warm)
+            self._plan(Life._got_instances, at + self._home.delays.starting_warm)
         else:
             self._look_for_instances(at)
         self._plan(Life._exceed_wait, wait_ends(self.job))
 
     def _look_for_instances(self, at: float) -> None:
-        shortage = self._home.shortages(self.job, self._restarts, at)
-        if shortage is not None and shortage.reason is not None:
-            self._shortage = shortage.reason
-            self._plan(Life._found_none, at + shortage.seconds)
+        shortage = self._home.shortages(self.job, self._restarts, at) or Shortage(0.0)
+        if shortage.reason is not None:
+            self._mishap = Mishap(shortage.seconds, shortage.reason)
+            self._plan(Life._befall, at + shortage.seconds)
         else:
-            waited = 0.0 if shortage is None else shortage.seconds
-            self._plan(Life._got_instances, at + waited + self._home.delays.starting)
-
-    def _found_none(self, at: float) -> None:
-        self.fail(at, self._shortage)
+            self._plan(Life._got_instances, at + shortage.seconds + self._home.delays.starting)
 
     def _got_instances(self, at: float) -> None:
         self._began = at
@@ -105,8 +97,7 @@ class Life:
 
     def _downloaded(self, at: float) -> None:
         self._enter(TRAINING, at)
-        self._stream = f"{self.job.name}/algo-1-{int(at)}"
-        self._home.logs.create_stream(self._stream, at)
+        self._output.begin(at)
         self._plan(Life._exceed_runtime, max(at, self._began + max_runtime(self.job) - self._spent))
         self._mishap = self._home.mishaps(self.job, self._restarts)
         if self._mishap is not None:
@@ -164,9 +155,7 @@ class Life:
 
     def _print(self, text: str, at: float) -> None:
         for line in text.splitlines() or [""]:
-            self._home.logs.write(self._stream, line, at)
-            for name, value in self._matcher.matches(line):
-                self.job.metrics[name] = FinalMetric(value, at)
+            self._output.line(line, at)
 
     def _save(self, step: Save, at: float) -> None:
         for name, content in step.files.items():
