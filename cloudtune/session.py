@@ -17,6 +17,7 @@ from cloudtune.engine.status import StatusKeeper, TuningStatus
 from cloudtune.errors import CloudtuneError, TransientError
 from cloudtune.journal import events as ev
 from cloudtune.journal.store import JournalStore
+from cloudtune.patience import patiently
 from cloudtune.schedulers.base import Action, Decision, Reason
 from cloudtune.session_actions import Actions, release
 from cloudtune.session_checks import missing_metric, not_as_asked, too_many_failures
@@ -25,6 +26,9 @@ from cloudtune.session_retries import LONGEST_PAUSE
 from cloudtune.trial import Metrics, Status, Trial
 
 logger = logging.getLogger("cloudtune.tuner")
+
+SUMMARY_INTERVAL = 120.0
+"""Seconds between two looks at what the backend says about the experiment as a whole."""
 
 WIND_DOWN_LIMIT = 900.0
 """Seconds to wait at the end for trials that were asked to stop."""
@@ -72,6 +76,8 @@ class Session:
         self._failure: CloudtuneError | None = None
         self._actions = Actions(self.ledger, backend, clock, options.first_pause)
         self._notices = Notices(self.ledger)
+        self._told_to_start_no_more = False
+        self._summarized_at = clock.now()
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -95,6 +101,7 @@ class Session:
         Raises ``JournalConflictError``, having changed nothing, if another process is.
         """
         now = self._clock.now()
+        self._told_to_start_no_more = False
         session = ev.SessionStarted(now, socket.gethostname(), os.getpid(), self._elapsed)
         first: list[ev.Event] = [session] if self._seq else [started, session]
         for event in first:
@@ -112,8 +119,10 @@ class Session:
             self.ledger.apply(reopened)
             self._record([reopened])
         unknown = [attempt for attempt in self.ledger.open.values() if not attempt.launched]
-        self._record(self._actions.find_launched(unknown))
-        self._backend.adopt([attempt.attempt for attempt in self.ledger.open.values() if attempt.launched])
+        found = patiently("looking for trials", lambda: self._actions.find_launched(unknown), self._clock)
+        self._record(found)
+        launched = [attempt.attempt for attempt in self.ledger.open.values() if attempt.launched]
+        patiently("looking for trials", lambda: self._backend.adopt(launched), self._clock)
 
     def iterate(self) -> None:
         """One iteration of the tuning loop."""
@@ -123,6 +132,8 @@ class Session:
         self._act()
         if not self.ledger.finished:
             self._sleep()
+        if self._clock.now() - self._summarized_at >= SUMMARY_INTERVAL:
+            self._summarize()
         self.callbacks.call("on_loop_end")
         if not self.ledger.finishing and (why := self._reason_to_stop()):
             logger.info("stopping: %s", why)
@@ -207,6 +218,7 @@ class Session:
         """Nothing runs any more: let go of what would still cost money. Nothing as long as something may run."""
         if self.ledger.finished:
             release(self._backend, self._clock, self._options.first_pause)
+            self._summarize()
 
     def _deletions(self) -> list[int]:
         return [intent.trial_id for intent in self.ledger.intents.values() if isinstance(intent, DeleteCheckpoint)]
@@ -302,12 +314,23 @@ class Session:
         self._record(planned)
 
     def _act(self) -> None:
+        if self.ledger.finishing and not self._told_to_start_no_more:
+            self._told_to_start_no_more = True
+            self._backend.start_no_more()
         outcomes = self._actions.round()
         self._record(outcomes)
         for outcome in outcomes:
             if isinstance(outcome, ev.Launched):
                 hook = "on_start_trial" if outcome.attempt == 0 else "on_resume_trial"
                 self.callbacks.call(hook, self._trial(outcome.trial_id))
+
+    def _summarize(self) -> None:
+        now = self._summarized_at = self._clock.now()
+        lines = tuple(self._backend.summary_lines())
+        if lines and lines != self.ledger.summary:
+            changed = ev.SummaryChanged(now, lines)
+            self.ledger.apply(changed)
+            self._record([changed])
 
     def _sleep(self) -> None:
         if self._actions.more_is_due:

@@ -28,6 +28,7 @@ from cloudtune.journal.events import ExperimentStarted
 from cloudtune.names import check_tuner_name, default_base, suffixed
 from cloudtune.options import named_options
 from cloudtune.paths import METADATA_FILE, TUNER_FILE, experiment_path
+from cloudtune.patience import patiently
 from cloudtune.schedulers.base import TrialScheduler
 from cloudtune.session import Session, SessionOptions
 from cloudtune.space import config_space_to_json_dict
@@ -225,7 +226,7 @@ class Tuner:
 
     def open_backend(self) -> TrialBackend:
         """The backend, knowing this experiment, for looking at it without running it."""
-        self.trial_backend.open(self._experiment(), self.clock)
+        patiently("looking at the account", lambda: self.trial_backend.open(self._experiment(), self.clock), self.clock)
         return self.trial_backend
 
     def _begin(self) -> Session:

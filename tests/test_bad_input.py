@@ -16,7 +16,7 @@ from cloudtune.aws import Aws
 from cloudtune.backends import LocalBackend, PythonBackend
 from cloudtune.baselines import ASHA, RandomSearch
 from cloudtune.callbacks import StoreResultsCallback
-from cloudtune.errors import AccessDeniedError, CloudtuneError, MetricError, RefusedError, UnreachableError, UserError
+from cloudtune.errors import AccessDeniedError, CloudtuneError, MetricError, OptionError, RefusedError, UserError
 from cloudtune.remote import RemoteLauncher
 from cloudtune.sagemaker import FeedOptions, MetricDefinition, SageMakerBackend, TrainingJobTemplate
 from cloudtune.sandbox import Sandbox
@@ -490,4 +490,4 @@ def test_a_sandbox_that_has_ended(script: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("AWS_CONFIG_FILE")
     monkeypatch.delenv("AWS_PROFILE")
     error = refused(lambda: tuner(cloud(template(script))).run(), environment["AWS_ENDPOINT_URL"], "sandbox status")
-    assert isinstance(error, UnreachableError)
+    assert isinstance(error, OptionError)

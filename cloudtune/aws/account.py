@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from cloudtune.aws.pacing import Pacer, Rate, rates_of_environment
 from cloudtune.aws.translation import NO_CREDENTIALS, is_throttle, translated
 from cloudtune.clock import Clock, SystemClock
-from cloudtune.errors import AccessDeniedError, ThrottledError, UnreachableError
+from cloudtune.errors import AccessDeniedError, OptionError, ThrottledError
 from cloudtune.version import __version__
 
 logger = logging.getLogger("cloudtune.aws")
@@ -189,14 +189,14 @@ def _session_with_credentials(region: str | None) -> Any:
 
 
 def _refuse_dead_sandbox(endpoint: str) -> None:
-    """On this machine, a port that nobody listens on is no reason to try ten times: raises ``UnreachableError``."""
+    """On this machine, a port that nobody listens on is no reason to try ten times: raises ``OptionError``."""
     address = urlsplit(endpoint)
     if address.hostname not in ("127.0.0.1", "localhost", "::1") or address.port is None:
         return
     try:
         socket.create_connection((address.hostname, address.port), timeout=10).close()
     except ConnectionRefusedError as error:
-        raise UnreachableError(
+        raise OptionError(
             f"nothing listens at {endpoint}, which AWS_ENDPOINT_URL or the profile names",
             "is the sandbox still running (`cloudtune sandbox status`)? For AWS itself, unset AWS_ENDPOINT_URL",
         ) from error
