@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from cloudtune.clock import Clock
 from cloudtune.errors import (
     AlreadyExistsError,
     NoCapacityError,
+    NotFoundError,
     NotYetError,
     QuotaReachedError,
     UnreachableError,
@@ -85,8 +87,9 @@ class Launcher:
         """Dollars per hour of an attempt that runs: if it may be on several kinds of instances, its job knows which."""
         if len(self._options.choices(attempt.config)) > 1:
             name = attempt_request(self._options, attempt).name
-            described = self._aws.call("sagemaker", "DescribeTrainingJob", TrainingJobName=name)
-            return price_of_resources(described.get("ResourceConfig") or {})
+            with suppress(NotFoundError):  # it may come later than the listing that it was found in
+                described = self._aws.call("sagemaker", "DescribeTrainingJob", TrainingJobName=name)
+                return price_of_resources(described.get("ResourceConfig") or {})
         return attempt_request(self._options, attempt).dollars_per_hour
 
     def observe(self, observations: Iterable[Observation]) -> None:
@@ -177,7 +180,10 @@ class Launcher:
 
         Raises ``AlreadyExistsError`` if it is another experiment's: other checkpoints or arguments.
         """
-        described = self._aws.call("sagemaker", "DescribeTrainingJob", TrainingJobName=prepared.name)
+        try:
+            described = self._aws.call("sagemaker", "DescribeTrainingJob", TrainingJobName=prepared.name)
+        except NotFoundError as error:  # descriptions come later than names are taken
+            raise UnreachableError(f"{prepared.name} exists, and can't be described yet") from error
         there = {**described, "HyperParameters": _arguments(described)}
         for field, expected in (
             ("HyperParameters", _arguments(prepared.request)),

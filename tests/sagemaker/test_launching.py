@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from cloudtune.errors import NotYetError, ThrottledError, UnreachableError
 from cloudtune.journal import events as ev
 from cloudtune.sagemaker import SageMakerBackend, TrainingJobTemplate
 from cloudtune.sandbox import FaultPlan, Sandbox
-from cloudtune.sandbox.faults.plan import CallRule, LaunchRule, When
+from cloudtune.sandbox.faults.plan import CallRule, Lag, LaunchRule, Views, When
 from cloudtune.trial import Attempt, AttemptStatus, Status
 from tests.sagemaker.support import Seen, attempt, experiment
 from tests.tuning import SPACE
@@ -324,6 +325,19 @@ def test_botocore_s_own_repetition_of_a_lost_create_is_confirmed_as_ours(tmp_pat
         assert len(jobs_of(sandbox)) == 1
 
 
+def test_a_lost_launch_that_cannot_be_described_yet_is_looked_at_again(tmp_path: Path) -> None:
+    lost = CallRule("reset-after", "sagemaker.CreateTrainingJob", When(counts=(1,)))
+    plan = FaultPlan(calls=(lost,), views=Views(describe=Lag(created=30.0)))
+    with account(tmp_path, spot_of(), [XLARGE], faults=plan) as (_, backend, clock):
+        (first,) = trials(1)
+        for _ in range(2):
+            with pytest.raises(UnreachableError):
+                backend.start(first)
+        assert backend.launched([first])[first.id].dollars_per_hour in PRICES.values()
+        clock.sleep(30)
+        assert backend.start(first).name == "exp-00000-0"
+
+
 # -- how many workers --------------------------------------------------------------------------------------
 
 
@@ -336,3 +350,14 @@ def test_as_many_workers_as_the_account_has_room_for(tmp_path: Path) -> None:
         sandbox.client("sagemaker").create_training_job(TrainingJobName="theirs", **theirs)
         clock.sleep(60)  # the search index comes later
         assert backend.workers_available() == 7
+
+
+def test_a_tuner_takes_as_many_workers_as_there_is_room_for_and_none_waits() -> None:
+    options: dict[str, Any] = {"sandbox_options": {"quotas": {LARGE: 3}}, "start_jobs_without_delay": False}
+    with virtual(n_workers="auto", **searching(6), **options) as here:  # type: ignore[arg-type]
+        here.tuner.run()
+        assert events_of(here, ev.LaunchHeld) == []
+        starts = [(job["TrainingStartTime"], 1) for job in jobs_of(here.sandbox)]
+        ends = [(job["TrainingEndTime"], -1) for job in jobs_of(here.sandbox)]
+        running = list(itertools.accumulate(change for _, change in sorted([*starts, *ends])))
+        assert max(running) == 3
