@@ -105,6 +105,13 @@ class TrialBackend(Protocol):
     def workers_available(self) -> int | None:
         """How many trials the account has room for at the same time; None if nothing limits them, or nobody knows."""
 
+    def start_no_more(self) -> None:
+        """No attempt will be started any more, but for those that replace a lost one: keep nothing ready for others."""
+
+    def summary_lines(self) -> Sequence[str]:
+        """What is to be said about the experiment as a whole, such as what was saved; nothing, mostly. Calls nobody."""
+        return ()
+
     def release(self) -> None:
         """The experiment is over and no attempt runs: let go of everything that would still cost money.
 

@@ -106,6 +106,12 @@ class LocalBackend:
     def workers_available(self) -> int | None:
         return None
 
+    def start_no_more(self) -> None:
+        pass
+
+    def summary_lines(self) -> Sequence[str]:
+        return ()
+
     def release(self) -> None:
         pass
 

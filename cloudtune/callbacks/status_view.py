@@ -48,7 +48,8 @@ def status_table(view: TuningStatus, title: str, resource_attr: str | None = Non
 
     objective = view.metric_names[0]
     best = view.best()
-    table = Table(title=title, caption=status_line(view), title_justify="left", caption_justify="left")
+    caption = "\n".join([status_line(view), *view.summary])
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
     trials = view.trials(view.most_interesting(MAX_ROWS))
     has_prices = any(trial.dollars for trial in trials)
     for name in ("trial", "status", resource_attr or "reports", objective, "seconds", "dollars", "configuration"):

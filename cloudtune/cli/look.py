@@ -110,6 +110,7 @@ def _summary(name: str, look: _Look) -> dict[str, Any]:
         "seconds": view.wallclock_time,
         "dollars": view.cost,
         "reports": view.num_evaluations,
+        "summary": list(view.summary),
         "trials": [
             {
                 "trial_id": trial.trial_id,

@@ -66,6 +66,8 @@ class Ledger:
         """Checkpoints that were to be deleted, by the reason given."""
         self.resumed_without_checkpoint: list[tuple[int, int]] = []
         """Trials resumed after their checkpoint was deleted, with the resource they had come to."""
+        self.summary: tuple[str, ...] = ()
+        """What the backend says about the experiment as a whole."""
         self.finishing: ev.FinishIntended | None = None
         self.finished: ev.ExperimentFinished | None = None
         self._earlier_sessions = 0.0
@@ -202,6 +204,9 @@ class Ledger:
     def _trial_warned(self, event: ev.TrialWarned) -> None:
         self.known(event.trial_id, event.attempt).warning = event.text
 
+    def _summary_changed(self, event: ev.SummaryChanged) -> None:
+        self.summary = tuple(event.lines)
+
     def _comes_back(self, state: TrialState, attempt: AttemptState) -> None:
         """A trial is launched again: its checkpoint, if it still has one, is its own from here on."""
         self.intents.pop(("delete", state.trial.trial_id), None)
@@ -257,6 +262,7 @@ _FOLDS: dict[type[Any], Callable[[Ledger, Any], None]] = {
     ev.CheckpointDeletionIntended: Ledger._checkpoint_deletion_intended,
     ev.CheckpointDeleted: Ledger._checkpoint_deleted,
     ev.TrialWarned: Ledger._trial_warned,
+    ev.SummaryChanged: Ledger._summary_changed,
     ev.SpaceExhausted: Ledger._space_exhausted,
     ev.FinishIntended: Ledger._finish_intended,
     ev.ExperimentFinished: Ledger._experiment_finished,

@@ -134,6 +134,11 @@ class TuningStatus:
         """How often an attempt began from nothing although its trial had come further: work that is paid twice."""
         return len(self._ledger.started_over)
 
+    @property
+    def summary(self) -> Sequence[str]:
+        """What the backend says about the experiment as a whole, such as what warm instances saved; may be empty."""
+        return self._ledger.summary
+
     def waiting(self) -> Counter[str]:
         """Reasons why trials wait for their launch, with the number of trials."""
         return Counter(attempt.held for attempt in self._ledger.open.values() if attempt.held and not attempt.launched)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias, get_args
 
@@ -184,6 +184,14 @@ class TrialWarned:
 
 
 @dataclass(frozen=True, slots=True)
+class SummaryChanged:
+    """What the backend says about the experiment as a whole: all its lines, those of before included."""
+
+    at: float
+    lines: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SpaceExhausted:
     """The scheduler has nothing left to start, for good."""
 
@@ -231,6 +239,7 @@ Event: TypeAlias = (
     | CheckpointDeletionIntended
     | CheckpointDeleted
     | TrialWarned
+    | SummaryChanged
     | SpaceExhausted
     | FinishIntended
     | ExperimentFinished

@@ -24,6 +24,7 @@ from cloudtune.sagemaker.launching import Launcher
 from cloudtune.sagemaker.layout import default_s3_path, experiment_layout
 from cloudtune.sagemaker.lines import LineReader, RegexReader, ReporterReader
 from cloudtune.sagemaker.metrics import MetricDefinition, reporter_definitions
+from cloudtune.sagemaker.pool_values import Savings
 from cloudtune.sagemaker.quotas import workers_available
 from cloudtune.sagemaker.request import AttemptRequest, RequestOptions, attempt_request, check_names
 from cloudtune.sagemaker.role import get_execution_role, role_arn
@@ -32,6 +33,7 @@ from cloudtune.sagemaker.spot import check_checkpoints, check_waiting
 from cloudtune.sagemaker.staging import staged
 from cloudtune.sagemaker.states import JobState
 from cloudtune.sagemaker.template import DEFAULT_INSTANCE, TrainingJobTemplate
+from cloudtune.sagemaker.warm_pools import WarmPoolOptions, WarmPools
 from cloudtune.trial import Attempt, AttemptId, Launch, Observation
 
 logger = logging.getLogger("cloudtune.sagemaker")
@@ -57,6 +59,7 @@ class SageMakerBackend:
     ``feed``: how long to wait for late logs. ``aws``: which account and region; default: the environment's.
     ``fallback_instance_types``: tried in this order where the template's InstanceType is not to be had.
     ``allow_spot_without_checkpoints``: a long spot job whose script doesn't seem to save any is not refused.
+    ``warm_pool``: keep instances for the next job after each one, for so many seconds; default: as the template says.
 
     Raises ``OptionError``, ``ScriptError``, ``MetricError``.
     """
@@ -75,8 +78,11 @@ class SageMakerBackend:
         aws: Aws | None = None,
         fallback_instance_types: Sequence[str] = (),
         allow_spot_without_checkpoints: bool = False,
+        warm_pool: WarmPoolOptions | int | None = None,
     ) -> None:
-        self.template = TrainingJobTemplate.of(sm_estimator, inputs).with_fallbacks(fallback_instance_types)
+        template = TrainingJobTemplate.of(sm_estimator, inputs).with_fallbacks(fallback_instance_types)
+        self.warm_pool = WarmPoolOptions.of(warm_pool, template)
+        self.template = template if self.warm_pool is None else self.warm_pool.put_into(template)
         self.delete_checkpoints = delete_checkpoints
         self.pass_args_as_json = pass_args_as_json
         self.metrics_names = _checked_names(metrics_names)
@@ -98,6 +104,7 @@ class SageMakerBackend:
         self._options: RequestOptions | None = None
         self._feed: JobFeed | None = None
         self._launcher: Launcher | None = None
+        self._pools: WarmPools | None = None
         self._demand = Demand()
         self._launched: dict[AttemptId, Launch] = {}
         self._warned = False
@@ -107,7 +114,7 @@ class SageMakerBackend:
         state = dict(self.__dict__)
         if self.template.source is not None:
             state["_archive"] = self._packed()
-        for name in ("_options", "_feed", "_launcher", "_demand", "_launched", "_warned"):
+        for name in ("_options", "_feed", "_launcher", "_pools", "_demand", "_launched", "_warned"):
             del state[name]
         return state
 
@@ -165,9 +172,12 @@ class SageMakerBackend:
         self._rehearse(options)
         self._demand = preflight.demand_of(options, experiment.config_space)
         preflight.check_quotas(self.aws, self._demand, experiment.n_workers)
-        self._options = options
-        self._launcher = Launcher(self.aws, clock, options)
-        self._feed = JobFeed(self.aws, clock, experiment.tuner_name, reader, self.feed_options)
+        name, workers = experiment.tuner_name, experiment.n_workers
+        pools = WarmPools(self.aws, clock, name, self.warm_pool, self._demand, workers)
+        pools.check_quota()
+        self._options, self._pools = options, pools
+        self._launcher = Launcher(self.aws, clock, options, pools)
+        self._feed = JobFeed(self.aws, clock, name, reader, self.feed_options, pools.saw)
 
     def adopt(self, attempts: Sequence[Attempt]) -> None:
         for attempt in attempts:
@@ -198,6 +208,7 @@ class SageMakerBackend:
     def stop(self, attempt: AttemptId) -> None:
         name = job_name(self._opened().tuner_name, attempt.trial_id, attempt.number)
         self._following().stop_asked(attempt)
+        self._warm_pools().stopping(attempt)
         try:
             self.aws.call("sagemaker", "StopTrainingJob", TrainingJobName=name)
         except NotFoundError:
@@ -209,6 +220,7 @@ class SageMakerBackend:
                 raise
 
     def poll(self) -> Sequence[Observation]:
+        self._warm_pools().look()
         news = self._following().poll()
         self._launching().observe(news)
         return news
@@ -229,15 +241,29 @@ class SageMakerBackend:
         return self._following().printed(trial_id)
 
     def workers_available(self) -> int | None:
-        return workers_available(self.aws, self._opened().tuner_name, self._demand)
+        workers = workers_available(self.aws, self._opened().tuner_name, self._demand)
+        if workers is not None:
+            self._warm_pools().limit_to(workers)
+        return workers
+
+    def start_no_more(self) -> None:
+        self._warm_pools().start_no_more()
 
     def release(self) -> None:
-        pass
+        self._warm_pools().release()
+
+    def summary_lines(self) -> Sequence[str]:
+        return () if self._pools is None else self._pools.lines()
 
     def close(self) -> None:
         self._forget()
 
     # -- for people ----------------------------------------------------------------------------------------------------
+
+    @property
+    def pool_savings(self) -> Savings:
+        """What reuse of warm instances saved so far, and what their idling cost."""
+        return Savings() if self._pools is None else self._pools.savings
 
     def checkpoint_trial_path(self, trial_id: int) -> str:
         """The S3 prefix of a trial's checkpoints."""
@@ -310,6 +336,11 @@ class SageMakerBackend:
         if self._launcher is None:
             raise OptionError("the backend is not open", "a Tuner opens it; by hand: open(experiment, clock)")
         return self._launcher
+
+    def _warm_pools(self) -> WarmPools:
+        if self._pools is None:
+            raise OptionError("the backend is not open", "a Tuner opens it; by hand: open(experiment, clock)")
+        return self._pools
 
     def _following(self) -> JobFeed:
         if self._feed is None:

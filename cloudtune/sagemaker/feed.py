@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cloudtune.aws import Aws
@@ -39,10 +39,19 @@ class JobFeed:
     A look costs one ListTrainingJobs of what changed and, while any script runs, one FilterLogEvents of what was
     printed since; more pages only where there is more news. Descriptions (after a launch, at an end, after an
     interruption) and last readings of logs are shared by all attempts that want one. Without open attempts nothing is
-    called.
+    called. ``watch`` hears of every state of every attempt that passes by.
     """
 
-    def __init__(self, aws: Aws, clock: Clock, tuner_name: str, reader: LineReader, options: FeedOptions) -> None:
+    def __init__(
+        self,
+        aws: Aws,
+        clock: Clock,
+        tuner_name: str,
+        reader: LineReader,
+        options: FeedOptions,
+        watch: Callable[[AttemptId, JobState], None] = lambda attempt, state: None,
+    ) -> None:
+        self._watch = watch
         self._aws = aws
         self._clock = clock
         self._tuner_name = tuner_name
@@ -128,6 +137,7 @@ class JobFeed:
         return None if oldest is None else oldest - CREATION_MARGIN
 
     def _take_state(self, attempt: AttemptId, state: JobState) -> None:
+        self._watch(attempt, state)
         self._newest_creation = max(self._newest_creation or 0.0, state.created)
         followed = self._open.get(attempt)
         if followed is None:

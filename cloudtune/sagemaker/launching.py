@@ -22,6 +22,7 @@ from cloudtune.sagemaker.capacity import Breakers, Instances
 from cloudtune.sagemaker.choices import together, types_of
 from cloudtune.sagemaker.instances import price_of_resources
 from cloudtune.sagemaker.request import AttemptRequest, RequestOptions, attempt_request
+from cloudtune.sagemaker.warm_pools import WarmPools, kept_as
 from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Cause, Observation, StatusChange
 
 logger = logging.getLogger("cloudtune.sagemaker")
@@ -46,10 +47,11 @@ class Created(NamedTuple):
 class Launcher:
     """Creates training jobs, one per attempt; of its instance types, the first for which there is room."""
 
-    def __init__(self, aws: Aws, clock: Clock, options: RequestOptions) -> None:
+    def __init__(self, aws: Aws, clock: Clock, options: RequestOptions, pools: WarmPools) -> None:
         self._aws = aws
         self._clock = clock
         self._options = options
+        self._pools = pools
         self._breakers = Breakers()
         self._needs: dict[AttemptId, tuple[Instances, ...]] = {}
         self._unsure: set[AttemptId] = set()
@@ -67,6 +69,7 @@ class Launcher:
             if resources is None:
                 admitted = admitted[:1]
                 resources = admitted[0].resources
+            resources = self._pools.resources(attempt.id, resources)
             created = self._tried(attempt, resources, [need for choice in admitted for need in choice.needs])
             if created is not None:
                 return created
@@ -76,12 +79,15 @@ class Launcher:
         now = self._clock.now()
         if ways and attempt not in self._unsure and all(self._delay(way, now) > 0 for way in ways):
             raise self._not_yet(ways, now)
+        choices = self._options.choices({})
+        if [choice.needs for choice in choices] == list(ways):  # whatever its configuration
+            self._pools.resources(attempt, together(choices) or choices[0].resources)
 
     def follow(self, attempt: Attempt) -> None:
         """It runs already, on one of the instances it may have."""
-        self._needs[attempt.id] = tuple(
-            need for choice in self._options.choices(attempt.config) for need in choice.needs
-        )
+        choices = self._options.choices(attempt.config)
+        self._needs[attempt.id] = tuple(need for choice in choices for need in choice.needs)
+        self._pools.adopted(attempt.id, together(choices) or choices[0].resources)
 
     def price_of(self, attempt: Attempt) -> float | None:
         """Dollars per hour of an attempt that runs: if it may be on several kinds of instances, its job knows which."""
@@ -156,6 +162,7 @@ class Launcher:
                 else:
                     self._breakers.undecided(need)
         self._needs[attempt.id] = tuple(needs)
+        self._pools.launched(attempt.id, created.request.request.get("ResourceConfig") or {})
         return created
 
     def _close_off(self, needs: Iterable[Instances], why: str, stock: bool) -> None:
@@ -204,7 +211,12 @@ class Launcher:
         choices = [each for each in self._options.choices(attempt.config) if types_of(each.resources) <= types]
         if choices and types != types_of(prepared.request.get("ResourceConfig") or {}):
             prepared = attempt_request(self._options, attempt, together(choices) or choices[0].resources)
-        return replace(prepared, dollars_per_hour=price_of_resources(resources) or prepared.dollars_per_hour)
+        request = {
+            **prepared.request,
+            "ResourceConfig": kept_as(prepared.request.get("ResourceConfig") or {}, resources),
+        }
+        price = price_of_resources(resources) or prepared.dollars_per_hour
+        return replace(prepared, request=request, dollars_per_hour=price)
 
 
 def _none_left(need: Instances) -> str:

@@ -29,10 +29,23 @@ GONE = "Gone: the training job no longer exists"
 
 
 @dataclass(frozen=True)
+class PoolState:
+    """What became of a job's instances: ``InUse``, ``Available``, ``Reused`` by the job of that name, ``Terminated``.
+
+    ``idle_seconds``: for which they have waited, as far as that was said.
+    """
+
+    status: str
+    reused_by: str = ""
+    idle_seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class JobState:
     """A training job's status as ListTrainingJobs and DescribeTrainingJob give it; times in seconds, the server's.
 
-    ``interruptions``: what was said of each, oldest first; None if nothing tells, as in a listing.
+    ``interruptions``: what was said of each, oldest first; None if nothing tells, as in a listing. ``ended``: when it
+    gave its instances back, if it had any. ``pool``: of a job that asked to keep them.
     """
 
     name: str
@@ -41,11 +54,13 @@ class JobState:
     created: float = 0.0
     modified: float = 0.0
     interruptions: tuple[str, ...] | None = None
+    ended: float | None = None
+    pool: PoolState | None = None
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> JobState:
         """From a summary or a description."""
-        transitions = answer.get("SecondaryStatusTransitions")
+        transitions, ended = answer.get("SecondaryStatusTransitions"), answer.get("TrainingEndTime")
         return cls(
             name=answer["TrainingJobName"],
             status=answer["TrainingJobStatus"],
@@ -53,6 +68,8 @@ class JobState:
             created=_seconds(answer.get("CreationTime")),
             modified=_seconds(answer.get("LastModifiedTime")),
             interruptions=None if transitions is None else _interruptions(transitions),
+            ended=None if ended is None else _seconds(ended),
+            pool=_pool(answer.get("WarmPoolStatus")),
         )
 
     @property
@@ -72,6 +89,14 @@ class JobState:
             return AttemptStatus.STOPPING
         # a secondary status that is new to us is a job at work
         return AttemptStatus.PENDING if self.secondary in _NOT_YET_RUNNING else AttemptStatus.RUNNING
+
+
+def _pool(answer: Mapping[str, Any] | None) -> PoolState | None:
+    if answer is None:
+        return None
+    return PoolState(
+        answer["Status"], answer.get("ReusedByJob") or "", answer.get("ResourceRetainedBillableTimeInSeconds")
+    )
 
 
 def _interruptions(transitions: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

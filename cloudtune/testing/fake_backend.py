@@ -27,6 +27,8 @@ class FakeBackend:
         self.cloud = cloud
         self.delete_checkpoints = delete_checkpoints
         self.closed = False
+        self.lines: tuple[str, ...] = ()
+        """What it has to say about the experiment as a whole."""
         lags = callable(cloud.timing.log_lag) or cloud.timing.log_lag > 0
         self._capabilities = capabilities or Capabilities(reports_lag=lags)
         self._tuner_name = ""
@@ -121,6 +123,12 @@ class FakeBackend:
     def workers_available(self) -> int | None:
         workers: int | None = self.cloud.answer("workers_available", lambda: self.cloud.slots)
         return workers
+
+    def start_no_more(self) -> None:
+        self.cloud.calls["start_no_more"] += 1
+
+    def summary_lines(self) -> Sequence[str]:
+        return self.lines
 
     def release(self) -> None:
         def let_go() -> None:
