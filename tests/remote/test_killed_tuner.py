@@ -39,7 +39,8 @@ def asha(type: str) -> ASHA:
 def tuner(script: Path, scheduler: TrialScheduler, enough: StoppingCriterion = ENOUGH[STOPPING]) -> Tuner:
     return Tuner(
         SageMakerBackend(
-            TrainingJobTemplate.script(script), feed=FeedOptions(drain_quiet_seconds=1.0, drain_limit_seconds=20.0, silent_seconds=3.0)
+            TrainingJobTemplate.script(script),
+            feed=FeedOptions(drain_quiet_seconds=1.0, drain_limit_seconds=20.0, silent_seconds=3.0),
         ),
         scheduler,
         enough,
@@ -129,28 +130,52 @@ def test_a_stop_reaches_the_trials_of_a_dead_tuner(sandbox: Sandbox, tmp_path: P
     assert {job["TrainingJobStatus"] for job in described(sandbox, experiment)} == {"Stopped"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("spot", [False, True])
-def test_told_to_end_a_spot_job_leaves_its_trials_running_and_any_other_stops_them(
-    sandbox: Sandbox, tmp_path: Path, spot: bool
-) -> None:
-    go_on = tmp_path / "go-on"
-    # no trial ends before it may: nothing but the signal ends the experiment
+def waiting(sandbox: Sandbox, go_on: Path, spot: bool) -> RemoteExperiment:
+    """A tuner job with trials that have reported and wait: nothing but what is done to it ends the experiment."""
     patient = RandomSearch(SPACE, metric="loss", mode="min", random_seed=3)
-    away = tuner(training_script(tmp_path / "code", until(go_on)), patient)
+    away = tuner(training_script(go_on.parent / "code", until(go_on)), patient)
     experiment = RemoteLauncher(away, job=TunerJobOptions(use_spot_instances=spot)).run(wait=False)
-    while not ((status := experiment.status()).tuning and status.tuning.num_evaluations):
+    while not ((status := experiment.status()).tuning and status.tuning.num_evaluations >= 2):
         assert status.is_running
         experiment.clock.sleep(0.2)
+    return experiment
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spot", [False, True])
+def test_a_job_that_is_stopped_in_the_console_stops_its_trials(sandbox: Sandbox, tmp_path: Path, spot: bool) -> None:
+    experiment = waiting(sandbox, tmp_path / "never", spot)
     sandbox.client("sagemaker").stop_training_job(TrainingJobName=experiment.job_name)
     assert experiment.wait().job.status == "Stopped"
-    states = {job["TrainingJobStatus"] for job in described(sandbox, experiment)}
-    if spot:
-        assert "InProgress" in states
-        go_on.touch()
-        assert resume(experiment.name).wait().job.status == "Completed"
+    assert {job["TrainingJobStatus"] for job in described(sandbox, experiment)} == {"Stopped"}
     ended = list(S3Journal(f"{experiment.uri}/journal").read())[-1]
     assert isinstance(ended, ev.ExperimentFinished)
-    if not spot:
-        assert "told to end" in ended.why
-        assert states == {"Stopped"}
+    assert ended.why == "the tuner's job was told to end"
+
+
+@pytest.mark.slow
+def test_a_spot_job_that_is_interrupted_goes_on_by_itself(sandbox: Sandbox, tmp_path: Path) -> None:
+    go_on = tmp_path / "go-on"
+    experiment = waiting(sandbox, go_on, spot=True)
+    sandbox.interrupt(experiment.job_name)
+    while sum(isinstance(event, ev.SessionStarted) for event in events_of(experiment)) < 2:
+        status = experiment.status()
+        assert status.is_running, "\n".join(JobLog(experiment.aws, experiment.job_name).new_lines())
+        experiment.clock.sleep(0.2)
+    states = {job["TrainingJobStatus"] for job in described(sandbox, experiment)}
+    assert states == {"InProgress"}  # its trials went on without it
+    go_on.touch()
+    assert experiment.wait().job.status == "Completed"
+    assert experiment.job_name.startswith("tuner-1-")
+
+    events = events_of(experiment)
+    launched = [event.name for event in events if isinstance(event, ev.Launched)]
+    assert len(launched) == len(set(launched)) == 4
+    assert sorted(launched) == sorted(jobs(sandbox, experiment))
+    counted = Counter((e.trial_id, e.attempt, e.metrics["epoch"]) for e in events if isinstance(e, ev.ReportObserved))
+    assert counted == printed_reports(sandbox, experiment)
+    assert isinstance(events[-1], ev.ExperimentFinished)
+
+
+def events_of(experiment: RemoteExperiment) -> list[ev.Event]:
+    return list(S3Journal(f"{experiment.uri}/journal", experiment.aws).read())
