@@ -297,9 +297,9 @@ def test_processes_find_no_instances_either() -> None:
 
 
 def test_the_wait_for_spot_instances_counts_after_an_interruption_too() -> None:
-    limits = {"MaxRuntimeInSeconds": 2, "MaxWaitTimeInSeconds": 2}
-    with Sandbox(faults=FaultPlan(runs=(RunRule("interrupted", at=(0.1,), pause=600.0, grace=0.1),))) as sandbox:
+    limits = {"MaxRuntimeInSeconds": 3, "MaxWaitTimeInSeconds": 3}
+    with Sandbox(faults=FaultPlan(runs=(RunRule("interrupted", at=(0.0,), pause=600.0, grace=0.0),))) as sandbox:
         create(sandbox, "waits", STUBBORN, EnableManagedSpotTraining=True, StoppingCondition=limits)
         job = wait_for_end(sandbox, "waits")
         assert path_of(job) == ["Starting", "Downloading", "Training", "Interrupted", "MaxWaitTimeExceeded"]
-        assert job["BillableTimeInSeconds"] < 2
+        assert job["BillableTimeInSeconds"] < 3
