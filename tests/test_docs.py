@@ -109,7 +109,8 @@ def test_the_samples_about_sagemaker_run(tmp_path: Path) -> None:
 
 SMALL = (
     'tuner = Tuner(LocalBackend("train.py"), RandomSearch({"x": uniform(0, 1), "epochs": 2}, metric="loss"),'
-    " StoppingCriterion(max_num_trials_started=1), n_workers=2, sleep_time=0.1)\n"
+    " StoppingCriterion(max_num_trials_started=1), n_workers=2, sleep_time=0.1,"
+    " wait_trial_completion_when_stopping=True)\n"
 )
 IN_A_SANDBOX = """
 import os, runpy
