@@ -48,6 +48,10 @@ def _runs(kind: str, per_hour: float) -> FaultPlan:
     return FaultPlan(kind, _SEED, runs=(RunRule(kind, per_hour=per_hour, pause=60.0),))
 
 
+def _logs(rule: LogRule) -> FaultPlan:
+    return FaultPlan("logs", _SEED, logs=rule)
+
+
 _OFTEN = When(0.1)
 NAMED = [
     Case(f"plan {name}", named_plan(name, _SEED), request=_SPOT if name in ("spot-storm", "bad-tuesday") else {})
@@ -71,11 +75,9 @@ SINGLE = [
     Case("capacity lost while running", _runs("capacity-lost", 15.0), injected=("capacity-lost",)),
     Case("service fails while running", _runs("service-lost", 15.0), injected=("service-lost",)),
     Case("spot interruptions", _runs("interrupted", 10.0), request=_SPOT, injected=("interrupted",)),
-    Case("lines minutes late", FaultPlan("l", _SEED, logs=LogRule(late=180.0, late_lines=0.3)), injected=("late-line",)),
-    Case("streams minutes late", FaultPlan("l", _SEED, logs=LogRule(late=180.0, late_streams=0.5)), injected=("late-line",)),
-    Case(
-        "lines twice", FaultPlan("l", _SEED, logs=LogRule(duplicated=0.3, again_after=30.0)), injected=("duplicated-line",)
-    ),
+    Case("lines minutes late", _logs(LogRule(late=180.0, late_lines=0.3)), injected=("late-line",)),
+    Case("streams minutes late", _logs(LogRule(late=180.0, late_streams=0.5)), injected=("late-line",)),
+    Case("lines twice", _logs(LogRule(duplicated=0.3, again_after=30.0)), injected=("duplicated-line",)),
     Case(
         "pages repeated and empty",
         FaultPlan("l", _SEED, logs=LogRule(repeated=0.4, empty_pages=0.4), pages=Pages(events=4)),

@@ -90,9 +90,7 @@ def _heard(ledger: Ledger) -> Iterator[str]:
     """No resource of a trial counts twice."""
     for trial in ledger.trials:
         heard = [
-            row.metrics["epoch"]
-            for row in ledger.rows
-            if row.trial_id == trial.trial.trial_id and not row.repeated
+            row.metrics["epoch"] for row in ledger.rows if row.trial_id == trial.trial.trial_id and not row.repeated
         ]
         if len(heard) > len(set(heard)):
             yield f"trial {trial.trial.trial_id} was heard at {heard}"
