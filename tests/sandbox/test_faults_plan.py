@@ -113,9 +113,9 @@ def use(plan: FaultPlan) -> Counter[str]:
             "EnableManagedSpotTraining": True,
             "StoppingCondition": {"MaxWaitTimeInSeconds": 36_000},
         }
-        for minute in range(80):
-            name = f"job-{minute // 10}"
-            request = job_request(sandbox, name, **(spot if minute % 20 < 10 else {}))
+        for minute in range(40):
+            name = f"job-{minute // 5}"
+            request = job_request(sandbox, name, **(spot if minute % 10 < 5 else {}))
             request["StoppingCondition"]["MaxRuntimeInSeconds"] = 36_000
             calls: list[Callable[[], Any]] = [
                 lambda: sagemaker.describe_training_job(TrainingJobName=name),  # noqa: B023 - called at once
@@ -126,21 +126,21 @@ def use(plan: FaultPlan) -> Counter[str]:
                 lambda: logs.filter_log_events(logGroupName=GROUP),
                 lambda: s3.list_objects_v2(Bucket=sandbox.bucket),
             ]
-            if minute % 10 == 0:
+            if minute % 5 == 0:
                 calls.insert(0, lambda: sagemaker.create_training_job(**request))  # noqa: B023
             for call in calls:
                 try:
                     call()
                 except (ClientError, BotoCoreError):
                     continue
-            clock.sleep(180.0)
+            clock.sleep(360.0)
         return sandbox.faults_injected()
 
 
 KINDS = {
     "throttled": {"throttled"},
     "flaky-network": {"reset", "reset-after", "timeout"},
-    "service-errors": {"throttled", "internal-error", "internal-failure", "unavailable"},
+    "service-errors": {"throttled", "internal-error", "unavailable"},
     "outage": {"unavailable"},
     "stale-views": {"stale-describe", "stale-list", "stale-search"},
     "slow-logs": {"late-line", "duplicated-line", "empty-page"},
