@@ -11,8 +11,10 @@ from cloudtune.errors import OptionError
 from cloudtune.sagemaker import SageMakerBackend, TrainingJobTemplate
 from cloudtune.sagemaker.choices import choices_of, together
 from cloudtune.sagemaker.images import default_image
+from cloudtune.sagemaker.instances import price_of_resources
 from cloudtune.sagemaker.preflight import demand_of
 from cloudtune.sagemaker.request import RequestOptions
+from cloudtune.sagemaker.states import job_end
 from tests.sagemaker.test_request import LAYOUT, MINIMAL
 
 SPOT = {"EnableManagedSpotTraining": True, "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 90}}
@@ -207,3 +209,23 @@ def test_one_image_has_to_suit_all_types() -> None:
     with pytest.raises(OptionError, match="some have GPUs") as caught:
         default_image("us-east-1", "ml.g5.xlarge", "ml.m5.xlarge")
     assert caught.value.hint == "give image_uri"
+
+
+# -- what it costs ---------------------------------------------------------------------------------------------
+
+
+def test_a_spot_job_is_billed_by_its_billable_seconds_and_by_the_type_that_was_selected() -> None:
+    ended = {
+        "TrainingJobName": "exp-00000-0",
+        "TrainingJobStatus": "Completed",
+        "SecondaryStatus": "Completed",
+        "TrainingTimeInSeconds": 3600,
+        "BillableTimeInSeconds": 1080,
+        "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 2},
+    }
+    # the on-demand price of the seconds that count: 70 percent are saved
+    assert job_end(ended, 99.0, None).dollars == pytest.approx(2 * 0.23 * 0.3)
+    preferences = {"InstancePreferences": [{"InstanceType": "ml.m5.xlarge"}, {"InstanceType": "ml.c5.xlarge"}]}
+    selected = {**preferences, "SelectedInstanceType": "ml.c5.xlarge", "SelectedInstanceCount": 1}
+    assert job_end({**ended, "ResourceConfig": selected}, 99.0, None).dollars == pytest.approx(0.204 * 0.3)
+    assert price_of_resources({**preferences, "InstanceCount": 3}) == pytest.approx(3 * 0.23), "the dearest, until then"
