@@ -21,7 +21,7 @@ from cloudtune.engine.ledger import Ledger
 from cloudtune.engine.status import TuningStatus
 from cloudtune.errors import ExperimentFailedError, OptionError
 from cloudtune.results.files import ExperimentFiles
-from cloudtune.results.loading import find_experiment, has_begun, load_experiment, read_all
+from cloudtune.results.loading import GrowingLedger, find_experiment, load_experiment
 from cloudtune.results.logs import trial_logs
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg")
@@ -34,18 +34,24 @@ class _Experiment:
     name: str
     files: ExperimentFiles
     s3_path: str | None
+    growing: GrowingLedger
+
+    @classmethod
+    def found(cls, name: str, local_path: Path | None, s3_path: str | None) -> _Experiment:
+        files = find_experiment(name, True, local_path, s3_path)
+        return cls(name, files, s3_path, GrowingLedger(files))
 
     def look(self) -> _Look | None:
         """None as long as its tuner has not begun. Raises ``ExperimentFailedError`` if it never will."""
         runs = tuner_runs(self.files, self.name, self.s3_path)  # first: what has ended since then is in the journal
-        if not has_begun(self.files):
+        ledger = self.growing.look()
+        if ledger is None:
             if runs:
                 return None
             raise ExperimentFailedError(
                 f"the tuner of {self.name} has ended before it began", f"try again: cloudtune resume {self.name}"
             )
-        ledger, _, last = read_all(self.files)
-        return _Look(ledger, self.files.where, runs, last if ledger.finished else time.time())
+        return _Look(ledger, self.files.where, runs, self.growing.last if ledger.finished else time.time())
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ _NOT_BEGUN = "its tuner has not begun yet"
 @experiment_argument
 def status(tuner_name: str, local_path: Path | None, s3_path: str | None, wants_json: bool) -> None:
     """Where an experiment stands: one row per trial."""
-    look = _Experiment(tuner_name, find_experiment(tuner_name, True, local_path, s3_path), s3_path).look()
+    look = _Experiment.found(tuner_name, local_path, s3_path).look()
     if wants_json:
         click.echo(_json({"name": tuner_name} if look is None else _summary(tuner_name, look)))
     elif look is None:
@@ -143,7 +149,7 @@ def watch(ctx: click.Context, tuner_name: str, local_path: Path | None, s3_path:
 
     Exit status: 1 if it failed, or if its tuner has died.
     """
-    experiment = _Experiment(tuner_name, find_experiment(tuner_name, True, local_path, s3_path), s3_path)
+    experiment = _Experiment.found(tuner_name, local_path, s3_path)
     console = Console()
     try:
         last = (

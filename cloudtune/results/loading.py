@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cloudtune.callbacks.results_table import results_frame
 from cloudtune.engine.ledger import Ledger
-from cloudtune.engine.reading import read_ledger
+from cloudtune.engine.reading import RecordedScheduler, read_ledger
 from cloudtune.errors import ExperimentNotFoundError, RefusedError, UserError
 from cloudtune.journal.events import Event, ExperimentFinished, ExperimentReopened, ExperimentStarted
 from cloudtune.paths import JOURNAL_FOLDER, RESULTS_FILE, TUNER_FILE, experiment_path
@@ -91,11 +91,6 @@ def _similar_names(name: str, folder: Path) -> list[str]:
     return beginning or difflib.get_close_matches(name, names, n=1)
 
 
-def has_begun(files: ExperimentFiles) -> bool:
-    """Whether its tuner has recorded anything yet: one that is a training job takes minutes to start."""
-    return next(iter(files.journal().read()), None) is not None
-
-
 def read_all(files: ExperimentFiles) -> tuple[Ledger, ExperimentStarted, float]:
     """The state of an experiment, how it began, and the time of its last event."""
     last = 0.0
@@ -105,6 +100,28 @@ def read_all(files: ExperimentFiles) -> tuple[Ledger, ExperimentStarted, float]:
         last = max(last, event.at)
     ledger, started = read_ledger(events)
     return ledger, started, last
+
+
+class GrowingLedger:
+    """The state of an experiment that goes on; looking again costs what is new."""
+
+    def __init__(self, files: ExperimentFiles) -> None:
+        self.last = 0.0
+        """Time of the last event."""
+        self._journal = files.journal()
+        self._seq = 0
+        self._ledger: Ledger | None = None
+
+    def look(self) -> Ledger | None:
+        """None as long as its tuner has recorded nothing."""
+        for event in self._journal.read(self._seq):
+            if isinstance(event, ExperimentStarted):
+                self._ledger = Ledger(RecordedScheduler(event))
+            if self._ledger is not None:
+                self._ledger.apply(event)
+            self._seq += 1
+            self.last = max(self.last, event.at)
+        return self._ledger
 
 
 def read_finished(files: ExperimentFiles) -> ExperimentFinished | None:

@@ -11,6 +11,7 @@ import pytest
 
 from cloudtune.aws import Aws
 from cloudtune.errors import JournalConflictError, JournalCorruptError
+from cloudtune.journal.events import SessionStarted
 from cloudtune.journal.s3 import READ_AHEAD, S3Journal
 from cloudtune.journal.store import JournalStore
 from cloudtune.sandbox import Sandbox
@@ -108,6 +109,15 @@ def test_equal_events_of_another_writer_are_not_taken_for_our_own(uri: str) -> N
     theirs.append(0, marks(0, 1))
     with pytest.raises(JournalConflictError, match="other events from number 0 on"):
         ours.append(0, marks(0, 1))
+
+
+def test_whoever_comes_too_late_is_told_who_came_first(uri: str) -> None:
+    ours, theirs = S3Journal(uri), S3Journal(uri)
+    ours.append(0, marks(0, 1))
+    theirs.append(1, [SessionStarted(1.0, "far", 77, 0.0), *marks(2, 3)])
+    theirs.append(3, marks(3, 4))
+    with pytest.raises(JournalConflictError, match="other events from number 1 on, by process 77 on far"):
+        ours.append(1, marks(1, 2))
 
 
 def test_a_missing_object_is_an_error_that_names_the_gap(sandbox: Sandbox, uri: str) -> None:
