@@ -196,7 +196,7 @@ class Sandbox:
         self._running().faults.fail_next(operation, kind, times)
 
     def interrupt(self, job_name: str) -> None:
-        """Take a spot job's instances away now. Raises ValueError if there is no such job."""
+        """Take a spot job's instances away now. Raises ValueError if there is no such job, or if it has none."""
         self._running().interrupt(job_name)
 
     def reset(self) -> None:

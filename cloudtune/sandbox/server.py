@@ -35,7 +35,7 @@ from cloudtune.sandbox.training import warm_pools
 from cloudtune.sandbox.training.api import TrainingApi
 from cloudtune.sandbox.training.execution import Container, Executor
 from cloudtune.sandbox.training.instances import Quotas
-from cloudtune.sandbox.training.job import Job
+from cloudtune.sandbox.training.job import DOWNLOADING, TRAINING, Job
 from cloudtune.sandbox.training.ledger import Ledger
 from cloudtune.sandbox.training.processes import ProcessExecutor
 from cloudtune.sandbox.training.synthetic import SyntheticExecutor
@@ -126,11 +126,13 @@ class Server:
         )
 
     def interrupt(self, job_name: str) -> None:
-        """Take a spot job's instances away now. Raises ValueError if there is no such job."""
+        """Take a spot job's instances away now. Raises ValueError if there is no such job, or if it has none."""
+        self.executor.catch_up()
         job = self.ledger.get(job_name)
         if job is None or not job.spot:
             raise ValueError(f"there is no spot job {job_name!r}")
-        self.executor.catch_up()
+        if job.secondary not in (DOWNLOADING, TRAINING):
+            raise ValueError(f"spot job {job_name!r} has no instances at the moment: it is {job.secondary}")
         self.executor.interrupt(job)
         self.faults.injected.note("interrupted")
 

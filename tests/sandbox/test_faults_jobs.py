@@ -185,6 +185,20 @@ def test_only_spot_jobs_are_interrupted() -> None:
         assert here.sandbox.faults_injected() == {}
 
 
+def test_a_job_is_interrupted_on_demand_while_it_has_instances() -> None:
+    with world(FaultPlan()) as here:
+        here.create("spot", **SPOT)
+        here.create("plain")
+        with pytest.raises(ValueError, match="'spot' has no instances at the moment: it is Starting"):
+            here.sandbox.interrupt("spot")
+        here.at(100.0, "spot")
+        here.sandbox.interrupt("spot")
+        assert ("Interrupted", 100.0) in here.history(100.0, "spot")
+        with pytest.raises(ValueError, match="no spot job 'plain'"):
+            here.sandbox.interrupt("plain")
+        assert here.sandbox.faults_injected() == {"interrupted": 1}
+
+
 @pytest.mark.parametrize(("kind", "word"), [("capacity-lost", "CapacityError"), ("service-lost", "InternalServer")])
 def test_a_running_job_is_lost(kind: str, word: str) -> None:
     with world(FaultPlan(runs=(RunRule(kind, "job-*", at=(100.0,)),))) as here:
