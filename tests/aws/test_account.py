@@ -46,7 +46,9 @@ def test_errors_arrive_in_our_words(account: Sandbox) -> None:
         Aws().call("sagemaker", "DescribeTrainingJob")
 
 
-def test_a_sandbox_that_has_ended_is_told_at_once_and_not_waited_for(account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sandbox_that_has_ended_is_told_at_once_and_not_waited_for(
+    account: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
