@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cloudtune.errors import OptionError
@@ -82,10 +82,8 @@ class FollowedAttempt:
         self.end: JobEnd | None = None
         self.mismatch = ""
         """In what the job differs from what was asked for."""
-        self.looked_for = now
-        """When it was last seen, or asked for by name."""
-        self.not_found = 0
-        """So many descriptions in a row said there is no such job."""
+        self.looked_for = now  # when it was last seen, or asked for by name
+        self.not_found = 0  # so many descriptions in a row said there is no such job
         self.by_name = False
         """Only its own description will do: the index is behind."""
         self._misses = 0
@@ -296,7 +294,7 @@ class FollowedAttempt:
     def last_word(self, now: float) -> StatusChange:
         """Its final status."""
         assert self.end is not None
+        end = self.end
         if self.mismatch:
-            dollars = self.end.dollars
-            return StatusChange(self.attempt, AttemptStatus.FAILED, now, self.mismatch, dollars, Cause.MISMATCH)
-        return StatusChange(self.attempt, self.end.status, now, self.end.reason, self.end.dollars, self.end.cause)
+            end = replace(end, status=AttemptStatus.FAILED, reason=self.mismatch, cause=Cause.MISMATCH)
+        return StatusChange(self.attempt, end.status, now, end.reason, end.dollars, end.cause)
