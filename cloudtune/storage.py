@@ -29,7 +29,7 @@ class ExperimentStorage(Protocol):
         """
 
     def look(self, folder: Path) -> bool:
-        """Called now and then while it runs: say that we live. Whether somebody elsewhere wants the end.
+        """Called now and then while it runs: whether somebody elsewhere wants the end.
 
         Raises ``TransientError`` if that can't be known now.
         """

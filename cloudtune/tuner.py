@@ -11,11 +11,11 @@ from typing import Any, Literal
 import dill
 
 from cloudtune.backends.base import Experiment, TrialBackend
-from cloudtune.callbacks.alive import AliveCallback
 from cloudtune.callbacks.base import CallbackList, TunerCallback
 from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.callbacks.removal import check_retention, removal_callbacks
 from cloudtune.callbacks.remove_checkpoints import RemoveCheckpointsCallback
+from cloudtune.callbacks.stop_requests import StopRequestsCallback
 from cloudtune.callbacks.store_results import StoreResultsCallback
 from cloudtune.clock import Clock, SystemClock
 from cloudtune.engine.engine import Engine, EngineOptions
@@ -116,7 +116,7 @@ class Tuner:
         self.callbacks = _with_storing(checked_callbacks(callbacks), results_update_interval)
         if not any(isinstance(callback, ProgressCallback) for callback in self.callbacks):
             self.callbacks.append(ProgressCallback(print_update_interval))
-        self.callbacks.append(AliveCallback())
+        self.callbacks.append(StopRequestsCallback())
         self._removal: list[TunerCallback] = []
         self._session: Session | None = None
         self._stop_wanted: str | None = None
@@ -232,7 +232,7 @@ class Tuner:
     def _begin(self) -> Session:
         """The session, as the experiment's one writer. What the backend finds wrong leaves no file behind."""
         payload = self._serialized() if self.save_tuner and self._session is None else None
-        self.storage.claim(self.tuner_path)
+        patiently("asking who runs it", lambda: self.storage.claim(self.tuner_path), self.clock)
         session: Session | None = None
         try:
             self.open_backend()

@@ -21,7 +21,7 @@ from typing import Any
 from cloudtune import StoppingCriterion, Tuner, uniform
 from cloudtune.aws import Aws
 from cloudtune.baselines import ASHA, RandomSearch
-from cloudtune.callbacks import alive
+from cloudtune.callbacks import stop_requests
 from cloudtune.callbacks.base import TunerCallback
 from cloudtune.remote.storage import S3Storage
 from cloudtune.sagemaker import FeedOptions, SageMakerBackend, TrainingJobTemplate
@@ -225,7 +225,7 @@ def _run(what: Any, folder: Path) -> int:
 
     os.dup2(2, 1)  # what it prints goes where its log goes
     signal.set_wakeup_fd(-1)
-    alive.LOOK_INTERVAL = 0.5
+    stop_requests.LOOK_INTERVAL = 0.5
     logging.basicConfig(level=logging.INFO, format=f"{os.getpid()} %(message)s", force=True)
     try:
         if isinstance(what, str):

@@ -160,7 +160,7 @@ def jobs(sandbox: Sandbox, case: Case) -> dict[str, str]:
     [
         (Case("stopping", "stopping", workers=1, trials=8), 20),
         (Case("promotion", "promotion", workers=1, trials=5, where="s3"), 20),
-        (Case("random", "random", workers=3, trials=9, where="s3"), 8),
+        (Case("random", "random", workers=3, trials=6, where="s3"), 5),
     ],
     ids=["stopping", "promotion", "random"],
 )

@@ -249,6 +249,25 @@ def test_the_next_job_of_a_tuner_follows_the_last_one_at_once(ours: Claim, monke
         ours.take()
 
 
+def test_a_tuner_that_is_busy_for_minutes_is_not_taken_to_be_dead(
+    laptop: Place, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "RENEW_INTERVAL", 0.02)
+    storage, clock = S3Storage(), SystemClock()
+    sandbox.reset_call_counts()
+    storage.claim(tmp_path / "busy")
+    deadline = clock.now() + PATIENCE
+    while sandbox.call_counts()["s3.PutObject"] < 4:  # and nobody calls it
+        assert clock.now() < deadline
+        clock.sleep(0.02)
+    assert S3Storage().holder("busy") == Holder.ourselves()
+    storage.let_go(tmp_path / "busy")
+    sandbox.reset_call_counts()
+    clock.sleep(0.1)
+    assert sandbox.call_counts() == {}
+    assert S3Storage().holder("busy") is None
+
+
 def test_whoever_lets_go_is_followed_at_once(ours: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
     as_(FAR, monkeypatch)
     ours.take()

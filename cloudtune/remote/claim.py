@@ -1,4 +1,4 @@
-"""Who runs an experiment whose journal is in S3: an object that its tuner puts again and again while it lives.
+"""Who runs an experiment whose journal is in S3: an object that its tuner puts again every 20 s while it lives.
 
 The journal's conditional puts see to it that no two tuners ever both write a number; this sees to it that the second
 one is told so before it does anything, rather than the first one in the middle of its work.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,9 @@ from cloudtune.errors import CloudtuneError, JournalConflictError, NotFoundError
 
 STALE = 60.0
 """Seconds after which a tuner that has not said that it lives is taken to be dead."""
+
+RENEW_INTERVAL = 20.0
+"""Seconds between two times that it says so."""
 
 CLAIM_FILE = "tuner.json"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -97,6 +101,10 @@ class Claim:
         with suppress(CloudtuneError):
             s3.delete(self.aws, [self.uri / CLAIM_FILE])
 
+    def keep(self) -> Kept:
+        """Say that we live until told otherwise, whatever the tuner is busy with: a launch may wait for minutes."""
+        return Kept(self)
+
     def _found(self) -> tuple[Holder, float] | None:
         """Who said last that it runs the experiment, and how many seconds ago by S3's own clock."""
         where = self.uri / CLAIM_FILE
@@ -111,3 +119,24 @@ class Claim:
             return None  # not ours: the journal decides
         now: datetime = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
         return holder, max(0.0, (now - answer["LastModified"]).total_seconds())
+
+
+class Kept:
+    """A claim that is renewed by a thread of its own."""
+
+    def __init__(self, claim: Claim) -> None:
+        self._claim = claim
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="alive", daemon=True)
+        self._thread.start()
+
+    def let_go(self) -> None:
+        """Nobody has to wait for us."""
+        self._over.set()
+        self._thread.join(RENEW_INTERVAL)  # a renewal on its way would come after the end
+        self._claim.let_go()
+
+    def _renew(self) -> None:
+        while not self._over.wait(RENEW_INTERVAL):
+            with suppress(CloudtuneError):
+                self._claim.renew()

@@ -14,7 +14,7 @@ from typing import Any
 
 import cloudtune
 from cloudtune.aws import Aws
-from cloudtune.callbacks.alive import AliveCallback
+from cloudtune.callbacks.stop_requests import StopRequestsCallback
 from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.errors import CloudtuneError
 from cloudtune.paths import FOLDER_VARIABLES
@@ -98,7 +98,9 @@ def _run(request: Request) -> None:
 
     watch = StopWatch(StopSignals(lambda: storage.look(tuner.tuner_path), is_stopping), request.spot)
     watch.listen()
-    tuner.callbacks = [each for each in tuner.callbacks if not isinstance(each, AliveCallback)]  # the watch looks, too
+    tuner.callbacks = [
+        each for each in tuner.callbacks if not isinstance(each, StopRequestsCallback)
+    ]  # the watch looks, too
     tuner.callbacks.append(watch)
     logger.info("tuner %s, kept in %s", tuner.name, storage.uri(tuner.name))
     tuner.run()

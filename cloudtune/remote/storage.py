@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cloudtune.aws import Aws, S3Uri
 from cloudtune.aws import objects as s3
 from cloudtune.journal.s3 import S3Journal
 from cloudtune.paths import JOURNAL_FOLDER
-from cloudtune.remote.claim import Claim, Holder
+from cloudtune.remote.claim import Claim, Holder, Kept
 from cloudtune.remote.layout import STOP_MARKER
 from cloudtune.sagemaker.layout import DEFAULT_PREFIX, default_bucket
 
@@ -33,6 +34,10 @@ class S3Storage:
     def __init__(self, uri: str | None = None, aws: Aws | None = None) -> None:
         self._root = None if uri is None else S3Uri.parse(uri)
         self._aws = aws or Aws()
+        self._kept: Kept | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": None}
 
     def uri(self, tuner_name: str) -> S3Uri:
         """The experiment's own prefix."""
@@ -49,15 +54,17 @@ class S3Storage:
     def claim(self, folder: Path) -> None:
         claim = Claim(self._aws, self.uri(folder.name))
         claim.take()
+        self._kept = claim.keep()
         if not Holder.ourselves().job:  # a job that was interrupted begins again with the wish that it had not seen
             s3.delete(self._aws, [self.uri(folder.name) / STOP_MARKER])
 
     def look(self, folder: Path) -> bool:
-        Claim(self._aws, self.uri(folder.name)).renew()
         return s3.exists(self._aws, self.uri(folder.name) / STOP_MARKER)
 
     def let_go(self, folder: Path) -> None:
-        Claim(self._aws, self.uri(folder.name)).let_go()
+        if self._kept is not None:
+            self._kept.let_go()
+            self._kept = None
 
     def holder(self, tuner_name: str) -> Holder | None:
         """Who runs the experiment now, as far as can be known from here."""

@@ -1,4 +1,4 @@
-"""Says where the experiment lies that its tuner lives, and hears there whether somebody wants the end."""
+"""Hears, where the experiment lies, whether somebody on another machine wants its end."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger("cloudtune.tuner")
 
 LOOK_INTERVAL = 20.0
-"""Seconds between two looks: three of them fit into the time after which a tuner is taken to be dead."""
+"""Seconds between two looks."""
 
 
-class AliveCallback(TunerCallback):
-    """Every tuner has one. Also while trials are stopped at the end: nobody may take over then, either."""
+class StopRequestsCallback(TunerCallback):
+    """Every tuner has one."""
 
     def __init__(self) -> None:
         self._tuner: Tuner | None = None
