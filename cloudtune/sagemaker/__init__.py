@@ -7,6 +7,7 @@ from cloudtune.sagemaker.layout import s3_experiment_path
 from cloudtune.sagemaker.metrics import FLOAT, MetricDefinition
 from cloudtune.sagemaker.role import get_execution_role
 from cloudtune.sagemaker.template import TrainingJobTemplate
+from cloudtune.sagemaker.warm_pools import WarmPoolOptions
 
 __all__ = [
     "SageMakerBackend",
@@ -14,6 +15,7 @@ __all__ = [
     "MetricDefinition",
     "FLOAT",
     "FeedOptions",
+    "WarmPoolOptions",
     "InstanceInfo",
     "InstanceInfos",
     "select_instance_type",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from statistics import median
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from cloudtune.trial import AttemptId
+
+KEEP_ALIVE = "KeepAlivePeriodInSeconds"
 
 _MEASURED = 25
 
@@ -77,6 +81,8 @@ class PooledJob:
     """Seconds its instances waited, once they wait no more."""
     taken_by: AttemptId | None = None
     taken_at: float = 0.0
+    settled: bool = False
+    """Whether a view has said that its instances wait no more: no older one counts."""
     let_go: bool = False
 
     def matches(self, key: str) -> bool:
@@ -110,3 +116,8 @@ class Waiter:
     since: float
     asked: float
     awaits: AttemptId
+
+
+def pool_key(resources: Mapping[str, Any]) -> str:
+    """What decides, within an experiment, whether instances match: role, image and network are the template's."""
+    return json.dumps({name: value for name, value in resources.items() if name != KEEP_ALIVE}, sort_keys=True)

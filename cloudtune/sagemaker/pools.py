@@ -6,17 +6,12 @@ whether it asks to keep its instances, and which of several launches goes first.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any
 
 from cloudtune.names import parse_job_name
 from cloudtune.sagemaker.pool_values import Go, PooledJob, Savings, Stage, Usual, Verdict, Wait, Waiter
 from cloudtune.sagemaker.states import JobState
 from cloudtune.trial import AttemptId
-
-KEEP_ALIVE = "KeepAlivePeriodInSeconds"
 
 COLD_START, WARM_START = 150.0, 30.0
 """Seconds from a launch to its script, as long as nothing was measured."""
@@ -31,12 +26,8 @@ SETTLING = 60.0
 
 _FORGOTTEN = 30.0
 """Seconds after which a launch that waited, and asks no more, was given up."""
+_SETTLED = ("Reused", "Terminated")
 _BEFORE_ITS_SCRIPT = ("", "Starting", "Pending", "LaunchingMLInstances", "PreparingTrainingStack", "Downloading")
-
-
-def pool_key(resources: Mapping[str, Any]) -> str:
-    """What decides, within an experiment, whether instances match: role, image and network are the template's."""
-    return json.dumps({name: value for name, value in resources.items() if name != KEEP_ALIVE}, sort_keys=True)
 
 
 class PoolBook:
@@ -133,7 +124,6 @@ class PoolBook:
             taken = min(free, key=lambda each: (each.attempt.trial_id != attempt.trial_id, each.free_since))
             self._gone(taken, max(0.0, now - taken.free_since))
             self._takes(attempt, taken, now)
-            job.warm = True
 
     def adopted(self, attempt: AttemptId, key: str, price: float | None) -> None:
         """It was launched by an earlier process."""
@@ -185,6 +175,9 @@ class PoolBook:
             there = state.ended is not None and abs(now - state.ended) <= SETTLING
             job.free_since = state.ended if there and state.ended is not None else now
         pool = state.pool
+        if job.settled and (pool is None or pool.status not in _SETTLED):
+            return
+        job.settled = pool is not None and pool.status in _SETTLED
         if not job.asked:
             self._gone(job)
         elif pool is not None and pool.status == "Reused":
@@ -202,23 +195,27 @@ class PoolBook:
             job.stage = Stage.FREE
         elif job.taken_by is not None and now - job.taken_at > SETTLING:
             self._not_taken(job)
-            if not job.let_go:
-                job.stage, self._live[job.attempt] = Stage.FREE, job
+            self._free_again(job)
 
     def _saw_reused(self, job: PooledJob, name: str, idle: float | None) -> None:
         self._one_was_kept = True
         self._gone(job, idle)
         parsed = parse_job_name(self._tuner_name, name)
         by = None if parsed is None else AttemptId(*parsed)
-        if job.taken_by != by:
+        instead = job.taken_by if job.taken_by != by else None
+        if instead is not None:
             self._not_taken(job)
         successor = None if by is None else self._jobs.get(by)
         if by is None or successor is None or successor.warm_for_sure:
             return
         for other in [self._jobs[each] for each in self._took[by] if each != job.attempt]:
             self._not_taken(other)
-            if not other.let_go:
-                other.stage, self._live[other.attempt] = Stage.FREE, other
+            if instead is None:
+                self._free_again(other)
+            else:
+                # the service had given the two of them the other way round
+                self._takes(instead, other, job.taken_at)
+                instead = None
         successor.warm = successor.warm_for_sure = True
         self._takes(by, job, job.taken_at)
 
@@ -274,6 +271,12 @@ class PoolBook:
     def _takes(self, attempt: AttemptId, job: PooledJob, now: float) -> None:
         job.taken_by, job.taken_at = attempt, now
         self._took[attempt].add(job.attempt)
+        self._jobs[attempt].warm = True
+
+    def _free_again(self, job: PooledJob) -> None:
+        """It was not taken: it waits as before, for its time."""
+        if not job.let_go and not job.settled:
+            job.stage, job.idle, self._live[job.attempt] = Stage.FREE, 0.0, job
 
     def _not_taken(self, job: PooledJob) -> None:
         """Not by whom we thought."""

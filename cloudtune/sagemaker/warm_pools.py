@@ -16,8 +16,8 @@ from cloudtune.names import job_name
 from cloudtune.sagemaker.choices import Demand
 from cloudtune.sagemaker.cursors import StatusCursor
 from cloudtune.sagemaker.instances import price_of_resources
-from cloudtune.sagemaker.pool_values import Savings, Wait
-from cloudtune.sagemaker.pools import KEEP_ALIVE, PoolBook, pool_key
+from cloudtune.sagemaker.pool_values import KEEP_ALIVE, Savings, Wait, pool_key
+from cloudtune.sagemaker.pools import PoolBook
 from cloudtune.sagemaker.quotas import limits
 from cloudtune.sagemaker.states import JobState
 from cloudtune.sagemaker.template import TrainingJobTemplate
