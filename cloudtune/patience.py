@@ -11,7 +11,7 @@ from cloudtune.errors import TransientError
 
 logger = logging.getLogger("cloudtune.tuner")
 
-PATIENCE = 600.0
+PATIENCE = 1800.0
 """Seconds after which we give up."""
 _LONGEST_PAUSE = 60.0
 

@@ -30,6 +30,8 @@ logger = logging.getLogger("cloudtune.tuner")
 SUMMARY_INTERVAL = 120.0
 """Seconds between two looks at what the backend says about the experiment as a whole."""
 
+STOP_PATIENCE = 6 * 3600.0
+"""Seconds to go on trying, at the end, to stop trials through a service that doesn't answer."""
 WIND_DOWN_LIMIT = 900.0
 """Seconds to wait at the end for trials that were asked to stop."""
 
@@ -149,15 +151,16 @@ class Session:
 
     def wind_down(self) -> None:
         """Stop what runs and take in what it still says, until all has ended or the wait is over."""
-        deadline = self._clock.now() + WIND_DOWN_LIMIT
+        began = self._clock.now()
+        deadline = began + WIND_DOWN_LIMIT
         while not self.ledger.finished:
             self._take_in()
             self._plan()
             self._act()
             if self.ledger.finished:
                 return
-            if self._actions.more_is_due:
-                # so many can't be stopped at once: each has its time from then on
+            if self._actions.stops_wait() and self._clock.now() < began + STOP_PATIENCE:
+                # there are many, or nobody answers: each has its time from when it was asked
                 deadline = self._clock.now() + WIND_DOWN_LIMIT
             if self._clock.now() > deadline:
                 names = ", ".join(attempt.name or str(attempt.id) for attempt in self.ledger.open.values())

@@ -36,6 +36,7 @@ class Actions:
         # attempts that may have been launched although nobody said so
         self._uncertain: set[AttemptId] = set()
         self._sought: set[AttemptId] = set()
+        self._refused_stops: set[AttemptId] = set()
         self.more_is_due = False
         """Whether the last round ended before everything was tried."""
 
@@ -51,6 +52,11 @@ class Actions:
         else:
             self.more_is_due = False
         return self._recordable()
+
+    def stops_wait(self) -> bool:
+        """Whether some attempt is yet to be asked to stop, and that was not refused for good."""
+        stops = (intent.attempt for intent in self._ledger.intents.values() if isinstance(intent, StopAttempt))
+        return any(attempt not in self._refused_stops for attempt in stops)
 
     def find_launched(self, attempts: Sequence[AttemptState]) -> list[ev.Event]:
         """What was launched, but whose outcome never reached the journal."""
@@ -150,6 +156,7 @@ class Actions:
             logger.error("checkpoint of trial %d stays: %s", intent.trial_id, error)
             self._note(ev.CheckpointDeleted(now, intent.trial_id, str(error)))
         else:
+            self._refused_stops.add(intent.attempt)
             logger.error("attempt %s can't be stopped and may go on costing money: %s", intent.attempt, error)
             self._retries.postpone(intent, now, error)
 

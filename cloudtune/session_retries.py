@@ -10,6 +10,8 @@ from cloudtune.trial import AttemptId
 
 LONGEST_PAUSE = 300.0
 """Seconds between two tries of what has no room."""
+LONGEST_STOP_PAUSE = 60.0
+"""The same for stops: what runs on costs money."""
 
 
 class Retries:
@@ -38,7 +40,8 @@ class Retries:
         if isinstance(error, NotYetError):
             self._due[key] = (now + error.retry_after, pause)
             return
-        pause = min(LONGEST_PAUSE, 2 * pause) if pause else self._first
+        longest = LONGEST_STOP_PAUSE if isinstance(intent, StopAttempt) else LONGEST_PAUSE
+        pause = min(longest, 2 * pause) if pause else self._first
         self._due[key] = (now + pause, pause)
 
     def forget(self, intent: Intent) -> None:

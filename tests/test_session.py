@@ -54,6 +54,14 @@ def test_pauses_double_up_to_five_minutes() -> None:
     assert pauses == [5, 10, 20, 40, 80, 160, 300, 300, 300]
 
 
+def test_a_stop_is_tried_again_every_minute_for_what_runs_on_costs_money() -> None:
+    retries, stop = Retries(5.0), StopAttempt(AttemptId(0, 0))
+    for _ in range(9):
+        retries.postpone(stop, 0.0, UnreachableError("no answer"))
+    assert not retries.due([stop], 59.9)
+    assert retries.due([stop], 60.0)
+
+
 def test_whoever_says_when_to_ask_again_is_asked_just_then() -> None:
     retries = Retries(5.0)
     for _ in range(4):
@@ -203,6 +211,25 @@ def test_a_release_is_tried_again_and_one_that_fails_says_what_costs_money(caplo
 
 
 # -- workers, and changes on resume ------------------------------------------------------------------------------------
+
+
+def test_an_outage_of_hours_at_the_end_leaves_nothing_running() -> None:
+    cloud = cloud_of(units=10_000)
+    tuner = tuner_on(cloud, Scripted(), StoppingCriterion(max_wallclock_time=10.0), sleep_time=30.0)
+    cloud.fail_next("stop", UnreachableError("no answer"), times=300)
+    tuner.run()
+    assert tuner.ledger.finished is not None
+    assert tuner.ledger.wallclock_time(cloud.clock.now()) > 2 * 3600.0
+    assert all(job.ended is not None for job in cloud.jobs.values())
+
+
+def test_what_must_not_be_stopped_is_not_waited_for_as_long() -> None:
+    cloud = cloud_of(units=10_000)
+    tuner = tuner_on(cloud, Scripted(), StoppingCriterion(max_wallclock_time=10.0), sleep_time=30.0)
+    cloud.fail_next("stop", AccessDeniedError("sagemaker:StopTrainingJob"), times=300)
+    tuner.run()
+    assert tuner.ledger.finished is None
+    assert tuner.ledger.wallclock_time(cloud.clock.now()) < 3600.0
 
 
 def test_as_many_workers_as_the_account_has_room_for() -> None:

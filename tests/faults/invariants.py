@@ -88,6 +88,8 @@ def _reports(sandbox: Sandbox, ledger: Ledger) -> Iterator[str]:
 
 def _heard(ledger: Ledger) -> Iterator[str]:
     """No resource of a trial counts twice."""
+    if ledger.scheduler.resource_attr is None:
+        return  # nobody knows which reports are of the same work
     for trial in ledger.trials:
         heard = [
             row.metrics["epoch"] for row in ledger.rows if row.trial_id == trial.trial.trial_id and not row.repeated
