@@ -94,6 +94,7 @@ class SageMakerBackend:
         )
         self.aws = aws or Aws()
         self._archive: SourceArchive | None = None
+        self._savings = Savings()
         self._forget()
         check_names(self.template.request)
         check_waiting(self.template.request)
@@ -256,14 +257,15 @@ class SageMakerBackend:
         return () if self._pools is None else self._pools.lines()
 
     def close(self) -> None:
+        self._savings = self.pool_savings
         self._forget()
 
     # -- for people ----------------------------------------------------------------------------------------------------
 
     @property
     def pool_savings(self) -> Savings:
-        """What reuse of warm instances saved so far, and what their idling cost."""
-        return Savings() if self._pools is None else self._pools.savings
+        """What reuse of warm instances saved so far, and what their idling cost; in this process, once it is closed."""
+        return self._savings if self._pools is None else self._pools.savings
 
     def checkpoint_trial_path(self, trial_id: int) -> str:
         """The S3 prefix of a trial's checkpoints."""
