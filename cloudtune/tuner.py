@@ -31,6 +31,7 @@ from cloudtune.paths import METADATA_FILE, TUNER_FILE, experiment_path
 from cloudtune.patience import patiently
 from cloudtune.schedulers.base import TrialScheduler
 from cloudtune.session import Session, SessionOptions
+from cloudtune.session_actions import release
 from cloudtune.space import config_space_to_json_dict
 from cloudtune.storage import ExperimentStorage, LocalStorage
 from cloudtune.trial import Config
@@ -199,6 +200,12 @@ class Tuner:
         session.close()
         self.trial_backend.close()
         self.storage.let_go(self.tuner_path)
+
+    def release(self) -> None:
+        """Of an experiment that has ended: let go of what its tuner could not, such as warm instances; nothing else."""
+        if self.trial_backend.capabilities.keeps_ready:
+            release(self.open_backend(), self.clock, max(self.sleep_time, 1.0))
+            self.trial_backend.close()
 
     def delete_checkpoints(self, trial_ids: Iterable[int], why: str) -> list[int]:
         """For callbacks: let go of checkpoints of trials that don't run; those among ``trial_ids`` that had some.

@@ -350,3 +350,33 @@ class _KilledError(BaseException):
 class _Dying(TunerCallback):
     def on_start_trial(self, trial: Trial) -> None:
         raise _KilledError
+
+
+def test_a_backend_is_told_once_that_no_launches_follow_before_the_first_stop() -> None:
+    cloud = cloud_of(timing=FakeTiming(stop_delay=30.0))
+    told: list[int] = []
+    backend = FakeBackend(cloud)
+    backend.start_no_more = lambda: told.append(cloud.calls["stop"])  # type: ignore[method-assign]
+    tuner_on(cloud, stop_criterion=StoppingCriterion(max_wallclock_time=5), backend=backend).run()
+    assert told == [0]
+    assert cloud.calls["stop"] > 0
+
+
+def test_an_experiment_that_goes_on_and_ends_again_tells_it_again() -> None:
+    cloud, storage = cloud_of(), KeptJournal()
+    for trials in (3, 6):
+        tuner_on(cloud, stop_criterion=StoppingCriterion(max_num_trials_started=trials), storage=storage).run()
+    assert cloud.calls["start_no_more"] == 2
+
+
+def test_what_the_backend_says_about_the_whole_is_recorded_when_it_changes_and_at_the_end() -> None:
+    cloud, storage = cloud_of(units=1000), KeptJournal()
+    backend = FakeBackend(cloud)
+    backend.summary_lines = lambda: (f"after {cloud.clock.now() // 1000:.0f}000 s",)  # type: ignore[method-assign]
+    tuner = tuner_on(cloud, backend=backend, storage=storage)
+    tuner.run()
+    said = [event for event in storage.kept.read() if isinstance(event, ev.SummaryChanged)]
+    assert 1 < len(said) <= 2 + cloud.clock.now() / 1000
+    assert len({tuple(event.lines) for event in said}) == len(said)
+    assert tuner.tuning_status.summary == tuple(said[-1].lines)
+    assert said[-1].lines[0] in str(status_table(tuner.tuning_status, "t").caption)

@@ -41,6 +41,8 @@ class Capabilities:
     """Attempts go on when the tuner's process dies, and another process can ``adopt`` them."""
     reports_lag: bool = False
     """``poll`` may show a report later than another attempt's that was made after it."""
+    keeps_ready: bool = False
+    """Something may stay ready after an attempt, and cost money: ``release`` lets go of it."""
 
 
 class TrialBackend(Protocol):

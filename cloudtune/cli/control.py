@@ -15,7 +15,7 @@ import click
 
 from cloudtune.cli.options import experiment_argument, is_training_job
 from cloudtune.engine.stopping import StoppingCriterion
-from cloudtune.errors import AccessDeniedError, JournalConflictError
+from cloudtune.errors import AccessDeniedError, CloudtuneError, ExperimentNotFoundError, JournalConflictError
 from cloudtune.journal.events import SessionStarted
 from cloudtune.results.files import ExperimentFiles, LocalFiles
 from cloudtune.results.loading import find_experiment, read_finished, tuner_of
@@ -29,6 +29,7 @@ def stop(tuner_name: str, local_path: Path | None, s3_path: str | None) -> None:
     finished = read_finished(files)
     if finished:
         click.echo(f"{tuner_name} has ended already: {finished.why}.")
+        _release(files)
         return
     if isinstance(files, LocalFiles):
         _terminate(files)
@@ -45,6 +46,16 @@ def stop(tuner_name: str, local_path: Path | None, s3_path: str | None) -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         tuner_of(files).stop("asked to stop")
     click.echo(f"{tuner_name} has ended.")
+
+
+def _release(files: ExperimentFiles) -> None:
+    """What a tuner could not let go of at its end may still cost money."""
+    try:
+        tuner_of(files).release()
+    except ExperimentNotFoundError:
+        return  # it was not kept
+    except CloudtuneError as error:
+        click.echo(f"warning: can't look for instances that are kept warm: {error}", err=True)
 
 
 def _terminate(files: LocalFiles) -> None:

@@ -127,7 +127,7 @@ class SageMakerBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(reports_lag=True)
+        return Capabilities(reports_lag=True, keeps_ready=self.warm_pool is not None)
 
     @property
     def entry_point(self) -> Path | None:

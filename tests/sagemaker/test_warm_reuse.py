@@ -407,3 +407,15 @@ def test_nonsense_is_refused(seconds: Any) -> None:
         SageMakerBackend(template(), warm_pool=seconds)
     with pytest.raises(OptionError, match="longest_wait"):
         WarmPoolOptions(600, longest_wait=-1)
+
+
+def test_an_experiment_that_has_ended_can_be_released_without_going_on() -> None:
+    journal = KeptJournal()
+    outage = FaultPlan(calls=(CallRule("unavailable", "sagemaker.UpdateTrainingJob", When(windows=((0.0, 5000.0),))),))
+    with tuning(trials=6, workers=4, storage=journal, warm_pool=20_000, faults=outage) as (sandbox, tuner, clock):
+        tuner.run()
+        clock.sleep(5000)
+        events = len(list(journal.kept.read()))
+        again(sandbox, clock, journal, trials=6).release()
+        assert not available(sandbox)
+        assert len(list(journal.kept.read())) == events
