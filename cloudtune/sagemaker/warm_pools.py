@@ -110,6 +110,8 @@ class WarmPools:
         self._room = math.inf
         self._said = False
         self._no_more = False
+        self._not_let_go: dict[AttemptId, None] = {}
+        """Those that were to be let go of, and could not."""
 
     def check_quota(self) -> None:
         """Warns if the account keeps no pools, or fewer than there are workers."""
@@ -195,11 +197,13 @@ class WarmPools:
                 self._let_go(attempt)
 
     def release(self) -> None:
-        """Let go of all instances that may still wait: those known of, and those a listing shows. Raises
-        ``TransientError``, having let go of what it could."""
+        """Let go of all instances that may still wait: those known of, and those a listing shows.
+
+        Raises ``TransientError``, having let go of what it could; ``AccessDeniedError``.
+        """
         if not self._is_used:
             return
-        waiting = dict.fromkeys(self._book.to_let_go(self._clock.now()))
+        waiting = dict.fromkeys([*self._not_let_go, *self._book.to_let_go(self._clock.now())])
         cursor = StatusCursor(self._tuner_name)
         request = {**cursor.request(None), "WarmPoolStatusEquals": "Available"}
         for page in self._aws.pages("sagemaker", "ListTrainingJobs", **request):
@@ -218,8 +222,11 @@ class WarmPools:
     def _let_go(self, attempt: AttemptId) -> None:
         try:
             self._end(attempt)
-        except TransientError as error:
-            logger.debug("%s keeps its instances for now: %s", attempt, error)
+        except (TransientError, RefusedError) as error:
+            # at the very end it is tried again, and said if it can't be done
+            logger.info("%s keeps its instances for now: %s", attempt, error)
+            self._book.let_go(attempt, self._clock.now())
+            self._not_let_go[attempt] = None
 
     def _end(self, attempt: AttemptId) -> None:
         name = job_name(self._tuner_name, attempt.trial_id, attempt.number)
@@ -227,6 +234,7 @@ class WarmPools:
             self._aws.call("sagemaker", "UpdateTrainingJob", TrainingJobName=name, ResourceConfig={KEEP_ALIVE: 0})
         except (InvalidRequestError, NotFoundError) as error:
             logger.debug("%s has no instances to let go: %s", name, error)
+        self._not_let_go.pop(attempt, None)
         self._book.let_go(attempt, self._clock.now())
 
     # -- for people ----------------------------------------------------------------------------------------------------

@@ -305,6 +305,25 @@ def test_what_could_not_be_released_is_by_whoever_opens_the_experiment_again(cap
         assert not available(sandbox)
 
 
+def test_who_may_not_release_pools_is_told_and_nothing_else_is_amiss(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tuning(trials=6, workers=4) as (_, tuner, _clock):
+        aws = tuner.trial_backend.aws  # type: ignore[attr-defined]
+        call = aws.call
+
+        def denied(service: str, operation: str, /, **request: Any) -> Any:
+            if operation == "UpdateTrainingJob":
+                raise AccessDeniedError("not authorized to perform: sagemaker:UpdateTrainingJob")
+            return call(service, operation, **request)
+
+        monkeypatch.setattr(aws, "call", denied)  # the sandbox has no policies that would say so
+        tuner.run()
+        assert tuner.tuning_status.num_trials_failed == 0
+    assert caplog.text.count("not everything could be released") == 1
+    assert "sagemaker:UpdateTrainingJob" in caplog.text
+
+
 def available(sandbox: Sandbox) -> list[str]:
     listed = sandbox.client("sagemaker").list_training_jobs(WarmPoolStatusEquals="Available", MaxResults=100)
     return [summary["TrainingJobName"] for summary in listed["TrainingJobSummaries"]]
