@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from cloudtune.errors import AccessDeniedError, NotYetError, OptionError, Unreac
 from cloudtune.journal import events as ev
 from cloudtune.sagemaker import SageMakerBackend, TrainingJobTemplate, WarmPoolOptions
 from cloudtune.sandbox import Delays, Sandbox
-from cloudtune.sandbox.faults.plan import CallRule, FaultPlan, Lag, Views, When
+from cloudtune.sandbox.faults.named import named_plan
+from cloudtune.sandbox.faults.plan import CallRule, FaultPlan, When
 from cloudtune.schedulers.base import TrialScheduler
 from cloudtune.space import uniform
 from cloudtune.trial import Cause
@@ -76,6 +78,8 @@ class Bill:
     """Of those after the first ``WORKERS``."""
     idle: float
     """Seconds."""
+    idle_at_the_end: float
+    """Of instances that nobody took over."""
     most_pools: int
     last: float
     """When the last instances were let go."""
@@ -96,8 +100,9 @@ def bill(sandbox: Sandbox) -> Bill:
         alive += change
         most = max(most, alive)
     warm = sum(1 for job in jobs[WORKERS:] if _start(job) < COLD)
-    idle = sum(float(_pool(job).get("ResourceRetainedBillableTimeInSeconds", 0)) for job in jobs)
-    return Bill(len(jobs), warm, idle, most, max((end for _, end in lives), default=0.0))
+    idle = sum(_idle(job) for job in jobs)
+    last = sum(_idle(job) for job in jobs if _pool(job).get("Status") == "Terminated")
+    return Bill(len(jobs), warm, idle, last, most, max((end for _, end in lives), default=0.0))
 
 
 def _pool(job: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -107,9 +112,11 @@ def _pool(job: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _gone(job: Mapping[str, Any]) -> float:
     """When its instances were somebody else's, or nobody's. The service rounds idle seconds up."""
-    ended = _moment(job.get("TrainingEndTime") or job["LastModifiedTime"])
-    idle = float(_pool(job).get("ResourceRetainedBillableTimeInSeconds", 0))
-    return ended + max(0.0, idle - 1.0)
+    return _moment(job.get("TrainingEndTime") or job["LastModifiedTime"]) + max(0.0, _idle(job) - 1.0)
+
+
+def _idle(job: Mapping[str, Any]) -> float:
+    return float(_pool(job).get("ResourceRetainedBillableTimeInSeconds", 0))
 
 
 def _start(job: Mapping[str, Any]) -> float:
@@ -142,6 +149,8 @@ def test_asha_with_eight_workers_starts_nine_of_ten_jobs_on_warm_instances(kind:
     assert (savings.launches, savings.reused) == (found.launches, found.warm)
     assert savings.seconds_saved == pytest.approx(135 * found.warm, rel=0.05)
     assert savings.idle_seconds == pytest.approx(found.idle, abs=2 * found.launches)
+    # jobs that were stopped at the end had been told before to keep nothing
+    assert found.idle_at_the_end <= 15
     assert savings.idle_dollars == pytest.approx(savings.idle_seconds / 3600 * 0.115)
 
 
@@ -180,15 +189,19 @@ def test_jobs_that_count_until_they_have_stopped_leave_nothing_to_wait_for() -> 
         assert bill(sandbox).most_pools <= 2
 
 
-# -- views that lag ----------------------------------------------------------------------------------------------------
+# -- what goes wrong ---------------------------------------------------------------------------------------------------
 
 
-def test_stale_views_cost_reuse_but_open_no_more_pools() -> None:
-    stale = FaultPlan(views=Views(describe=Lag(5, 10), list=Lag(10, 20), search=Lag(30, 45)))
-    with tuning(trials=20, workers=4, faults=stale) as (sandbox, tuner, clock):
+@pytest.mark.parametrize("plan", ["stale-views", "flaky-network", "no-capacity"])
+def test_whatever_goes_wrong_there_are_no_more_pools_than_workers_and_none_in_the_end(plan: str) -> None:
+    with tuning(trials=12, workers=4, faults=named_plan(plan), max_failures=100) as (sandbox, tuner, clock):
         tuner.run()
+        ended = clock.now()
         clock.sleep(1000)
-        assert bill(sandbox).most_pools <= 4
+        found = bill(sandbox)
+        assert found.most_pools <= 4
+        assert found.warm > 0
+        assert found.last <= ended
 
 
 def test_a_job_whose_answer_was_lost_keeps_what_it_was_asked_to() -> None:
@@ -438,3 +451,28 @@ def test_an_experiment_that_has_ended_can_be_released_without_going_on() -> None
         again(sandbox, clock, journal, trials=6).release()
         assert not available(sandbox)
         assert len(list(journal.kept.read())) == events
+
+
+def test_workers_by_quota_are_as_many_pools() -> None:
+    quotas = {"ml.m5.large": 3, POOLS: 10}
+    with virtual(
+        TRAINING,
+        asha("stopping"),
+        StoppingCriterion(max_num_trials_started=9),
+        "auto",  # type: ignore[arg-type]
+        Delays.realistic(),
+        sandbox_options={"quotas": quotas},
+        backend_options={"warm_pool": 300},
+    ) as (sandbox, tuner, clock):
+        tuner.run()
+        clock.sleep(1000)
+        found = bill(sandbox)
+    assert found.most_pools == 3
+    assert found.warm > 0
+
+
+def test_it_travels_with_its_backend() -> None:
+    backend = SageMakerBackend(template(), warm_pool=WarmPoolOptions(600, longest_wait=30))
+    there = pickle.loads(pickle.dumps(backend))
+    assert there.warm_pool == backend.warm_pool
+    assert there.pool_savings == backend.pool_savings
