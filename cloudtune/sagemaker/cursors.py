@@ -24,7 +24,8 @@ DEEP_OVERLAP = 360.0
 """Seconds of log read again now and then, and at each look where lines are known to be that late."""
 CREATION_MARGIN = 300.0
 """Seconds by which an attempt may be older than one that was seen before it."""
-LAG_HALF_LIFE = 600.0
+LAG_HALF_LIFE = 3600.0
+"""Seconds after which a late line counts half: waiting for an ended job's log holds up no worker."""
 STREAMS_PER_CALL = 100
 """Streams that FilterLogEvents takes by name."""
 

@@ -130,9 +130,9 @@ def test_the_latest_line_counts_and_then_less_and_less() -> None:
     meter.take(100.0, 0.0)
     meter.take(10.0, 1.0)
     assert meter.seconds(1.0) == pytest.approx(100.0, rel=0.01)
-    assert meter.seconds(600.0) == 50.0
-    meter.take(60.0, 600.0)
-    assert meter.seconds(600.0) == 60.0
+    assert meter.seconds(3600.0) == 50.0
+    meter.take(60.0, 3600.0)
+    assert meter.seconds(3600.0) == 60.0
 
 
 def test_the_more_is_known_to_be_late_the_more_is_read_again() -> None:
