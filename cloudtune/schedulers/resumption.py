@@ -14,8 +14,8 @@ their places in no time compared with the rest of the experiment.
 
 The walk is followed by the distribution of ``B`` among the cases not resumed so far; (1) is looked at ``approx_steps``
 times, after every arrival at first, where most walks meet the line, and then at growing distances. Up to
-``approx_steps`` arrivals that is exact. What has not met the line after ``64 · approx_steps`` arrivals is taken as never
-to meet it. The cost grows with the square of ``approx_steps``.
+``approx_steps`` arrivals that is exact. What has not met the line after ``64 · approx_steps`` arrivals is taken as
+never to meet it. The cost grows with the square of ``approx_steps``.
 """
 
 from __future__ import annotations
