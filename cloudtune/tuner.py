@@ -28,10 +28,10 @@ from cloudtune.journal.events import ExperimentStarted
 from cloudtune.names import check_tuner_name, default_base, suffixed
 from cloudtune.options import named_options
 from cloudtune.paths import METADATA_FILE, TUNER_FILE, experiment_path
-from cloudtune.patience import patiently
 from cloudtune.schedulers.base import TrialScheduler
-from cloudtune.session import Session, SessionOptions
-from cloudtune.session_actions import release
+from cloudtune.session.actions import release
+from cloudtune.session.patience import patiently
+from cloudtune.session.session import Session, SessionOptions
 from cloudtune.space import config_space_to_json_dict
 from cloudtune.storage import ExperimentStorage, LocalStorage
 from cloudtune.trial import Config

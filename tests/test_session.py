@@ -25,7 +25,7 @@ from cloudtune.errors import (
 )
 from cloudtune.journal import events as ev
 from cloudtune.journal.store import JournalStore, MemoryJournal
-from cloudtune.session_retries import Retries
+from cloudtune.session.retries import Retries
 from cloudtune.testing.fake_backend import FakeBackend
 from cloudtune.testing.fake_cloud import FakeCloud, FakeTiming
 from cloudtune.trial import Attempt, AttemptId, Launch, Trial

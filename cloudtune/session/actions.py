@@ -12,7 +12,7 @@ from cloudtune.engine.ledger import Ledger
 from cloudtune.engine.state import AttemptState
 from cloudtune.errors import CapacityError, CloudtuneError, TransientError
 from cloudtune.journal import events as ev
-from cloudtune.session_retries import Retries
+from cloudtune.session.retries import Retries
 from cloudtune.trial import AttemptId, Launch
 
 logger = logging.getLogger("cloudtune.tuner")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from cloudtune.backends.base import TrialBackend
@@ -14,16 +14,17 @@ from cloudtune.clock import Clock
 from cloudtune.engine.engine import Engine
 from cloudtune.engine.intents import DeleteCheckpoint
 from cloudtune.engine.status import StatusKeeper, TuningStatus
+from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.errors import CloudtuneError, TransientError
 from cloudtune.journal import events as ev
 from cloudtune.journal.store import JournalStore
-from cloudtune.patience import patiently
-from cloudtune.schedulers.base import Action, Decision, Reason
-from cloudtune.session_actions import Actions, release
-from cloudtune.session_checks import missing_metric, not_as_asked, too_many_failures
-from cloudtune.session_notices import Notices
-from cloudtune.session_retries import LONGEST_PAUSE
-from cloudtune.trial import Metrics, Status, Trial
+from cloudtune.session.actions import Actions, release
+from cloudtune.session.checks import missing_metric, not_as_asked, too_many_failures
+from cloudtune.session.notices import Notices
+from cloudtune.session.patience import patiently
+from cloudtune.session.recording import Recorder
+from cloudtune.session.telling import status_behind, tell_launches, tell_news
+from cloudtune.trial import Status
 
 logger = logging.getLogger("cloudtune.tuner")
 
@@ -67,13 +68,12 @@ class Session:
         self.status = StatusKeeper(engine.ledger)
         self.stop_requested: str | None = None
         """Set from outside (a signal handler, another thread) to end the experiment, with the reason."""
-        self._journal = journal
         self._backend = backend
         self._clock = clock
         self.callbacks = callbacks
         self.stop_criterion = stop_criterion
         self._options = options
-        self._seq = 0
+        self._recorder = Recorder(journal, engine.ledger, clock, options.first_pause)
         self._elapsed = 0.0
         self._failure: CloudtuneError | None = None
         self._actions = Actions(self.ledger, backend, clock, options.first_pause)
@@ -85,13 +85,8 @@ class Session:
 
     def replay(self) -> bool:
         """Rebuild the state from the journal; False if there is none. For an engine that has seen nothing."""
-        latest = 0.0
-        for event in self._journal.read():
-            self.ledger.apply(event)
-            self._seq += 1
-            # a report that had to wait for older ones comes behind younger events
-            latest = max(latest, event.at)
-        if not self._seq:
+        latest = self._recorder.replay()
+        if not self._recorder.begun:
             return False
         self._elapsed = self.ledger.wallclock_time(latest)
         self._notices.skip()
@@ -105,11 +100,8 @@ class Session:
         now = self._clock.now()
         self._told_to_start_no_more = False
         session = ev.SessionStarted(now, socket.gethostname(), os.getpid(), self._elapsed)
-        first: list[ev.Event] = [session] if self._seq else [started, session]
-        for event in first:
-            self.ledger.apply(event)
-        self._record(first)
-        self._record(list(self.engine.decide(now)))
+        self._recorder.apply(*([session] if self._recorder.begun else [started, session]))
+        self._recorder.record(list(self.engine.decide(now)))
         if self.ledger.divergent:
             logger.warning(
                 "%d recorded decisions differ from what this scheduler decides: it is not the one that started the "
@@ -117,12 +109,10 @@ class Session:
                 len(self.ledger.divergent),
             )
         if (self.ledger.finished or self.ledger.finishing) and not self._reason_to_stop():
-            reopened = ev.ExperimentReopened(now)
-            self.ledger.apply(reopened)
-            self._record([reopened])
+            self._recorder.apply(ev.ExperimentReopened(now))
         unknown = [attempt for attempt in self.ledger.open.values() if not attempt.launched]
         found = patiently("looking for trials", lambda: self._actions.find_launched(unknown), self._clock)
-        self._record(found)
+        self._recorder.record(found)
         launched = [attempt.attempt for attempt in self.ledger.open.values() if attempt.launched]
         patiently("looking for trials", lambda: self._backend.adopt(launched), self._clock)
 
@@ -139,7 +129,7 @@ class Session:
         self.callbacks.call("on_loop_end")
         if not self.ledger.finishing and (why := self._reason_to_stop()):
             logger.info("stopping: %s", why)
-            self._record(list(self.engine.finish(self._clock.now(), why, failed=self._failed())))
+            self._recorder.record(list(self.engine.finish(self._clock.now(), why, failed=self._failed())))
         if self.stop_requested:
             self._wait_for_nobody()
 
@@ -170,7 +160,7 @@ class Session:
 
     def finish(self) -> None:
         """Start no more trials, for the reason that was requested."""
-        self._record(list(self.engine.finish(self._clock.now(), self.stop_requested or "asked to stop")))
+        self._recorder.record(list(self.engine.finish(self._clock.now(), self.stop_requested or "asked to stop")))
         self._wait_for_nobody()
 
     def _wait_for_nobody(self) -> None:
@@ -180,16 +170,14 @@ class Session:
     def delete_checkpoints(self, trial_ids: Iterable[int], why: str) -> list[int]:
         """Delete checkpoints of trials that don't run, with the next actions; those of ``trial_ids`` that had some."""
         events = list(self.engine.delete_checkpoints(trial_ids, why, self._clock.now()))
-        self._record(events)
+        self._recorder.record(events)
         return [event.trial_id for event in events if isinstance(event, ev.CheckpointDeletionIntended)]
 
     def warn_about(self, trial_id: int, text: str) -> None:
         """Remember a warning about a trial that runs, unless it stands already."""
         current = self.ledger.trials[trial_id].current
         if current.warning != text and not current.status.is_final:
-            warned = ev.TrialWarned(self._clock.now(), trial_id, current.id.number, text)
-            self.ledger.apply(warned)
-            self._record([warned])
+            self._recorder.apply(ev.TrialWarned(self._clock.now(), trial_id, current.id.number, text))
 
     @property
     def ended_by_itself(self) -> bool:
@@ -228,7 +216,7 @@ class Session:
 
     def close(self) -> None:
         """Let another process go on with the experiment."""
-        self._journal.close()
+        self._recorder.close()
 
     def view(self) -> TuningStatus:
         return self.status.view(self._clock.now())
@@ -243,8 +231,8 @@ class Session:
         view = self.view() if now is None else self.status.view(now)
         if not self.stop_criterion(view):
             return None
-        reason = getattr(self.stop_criterion, "reason", None)
-        return str(reason(view)) if reason else "the stop criterion is met"
+        why = self.stop_criterion.reason(view) if isinstance(self.stop_criterion, StoppingCriterion) else None
+        return why or "the stop criterion is met"
 
     def failure(self) -> CloudtuneError | None:
         """What makes it pointless to go on, if anything does: as it was when it was found."""
@@ -268,40 +256,14 @@ class Session:
             logger.warning("no news this time: %s", error)
             return
         news: list[ev.Event] = []
-        before: list[Status] = []
+        statuses: list[Status] = []
         for event in self.engine.observe(observations, self._clock.now()):
             news.append(event)
-            before.append(self._trial_status(event))
-        self._record(news)
+            statuses.append(status_behind(self.ledger, event))
+        self._recorder.record(news)
         self._notices.speak(news)
         self._notices.check_thresholds(self.stop_criterion, self.view())
-        self._tell(news, before)
-
-    def _trial_status(self, event: ev.Event) -> Status:
-        trial_id = getattr(event, "trial_id", None)
-        return Status.in_progress if trial_id is None else self.ledger.trials[trial_id].status
-
-    def _tell(self, news: Sequence[ev.Event], before: Sequence[Status]) -> None:
-        """Callbacks, in the order of what happened."""
-        ids = {event.trial_id for event in news if isinstance(event, (ev.ReportObserved, ev.StatusObserved))}
-        statuses = {trial_id: (self._trial(trial_id), self.ledger.trials[trial_id].status) for trial_id in sorted(ids)}
-        results = [(event.trial_id, event.metrics) for event in news if isinstance(event, ev.ReportObserved)]
-        self.callbacks.call("on_fetch_status_results", statuses, results)
-        decisions = {
-            (event.trial_id, event.attempt, event.key): event for event in news if isinstance(event, ev.DecisionMade)
-        }
-        for event, status in zip(news, before, strict=True):
-            if isinstance(event, ev.ReportObserved):
-                made = decisions.get((event.trial_id, event.attempt, event.key))
-                self.callbacks.call(
-                    "on_trial_result", self._trial(event.trial_id), status, event.metrics, _decision(made)
-                )
-            elif isinstance(event, ev.StatusObserved) and status is Status.completed:
-                last: Metrics = self.ledger.trials[event.trial_id].last_result or {}
-                self.callbacks.call("on_trial_complete", self._trial(event.trial_id), last)
-
-    def _trial(self, trial_id: int) -> Trial:
-        return self.ledger.trials[trial_id].trial
+        tell_news(self.callbacks, self.ledger, news, statuses)
 
     # -- what goes out -------------------------------------------------------------------------------------------------
 
@@ -314,50 +276,24 @@ class Session:
             planned.append(event)
             if isinstance(event, ev.LaunchIntended) and self._reason_to_stop(now):
                 break  # a limit on the number of trials is a limit, however many workers are free
-        self._record(planned)
+        self._recorder.record(planned)
 
     def _act(self) -> None:
         if self.ledger.finishing and not self._told_to_start_no_more:
             self._told_to_start_no_more = True
             self._backend.start_no_more()
         outcomes = self._actions.round()
-        self._record(outcomes)
-        for outcome in outcomes:
-            if isinstance(outcome, ev.Launched):
-                hook = "on_start_trial" if outcome.attempt == 0 else "on_resume_trial"
-                self.callbacks.call(hook, self._trial(outcome.trial_id))
+        self._recorder.record(outcomes)
+        tell_launches(self.callbacks, self.ledger, outcomes)
 
     def _summarize(self) -> None:
         now = self._summarized_at = self._clock.now()
         lines = tuple(self._backend.summary_lines())
         if lines and lines != self.ledger.summary:
-            changed = ev.SummaryChanged(now, lines)
-            self.ledger.apply(changed)
-            self._record([changed])
+            self._recorder.apply(ev.SummaryChanged(now, lines))
 
     def _sleep(self) -> None:
         if self._actions.more_is_due:
             return
         self._clock.sleep(self._options.sleep_time)
         self.callbacks.call("on_tuning_sleep", self._options.sleep_time)
-
-    def _record(self, events: Sequence[ev.Event]) -> None:
-        if not events:
-            return
-        pause = self._options.first_pause
-        while True:
-            try:
-                self._journal.append(self._seq, events)
-                break
-            except TransientError as error:
-                # without its journal a tuner must not act: it waits
-                logger.warning("the journal can't be written; trying again in %.0f s: %s", pause, error)
-                self._clock.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-        self._seq += len(events)
-
-
-def _decision(made: ev.DecisionMade | None) -> Decision:
-    if made is None:
-        return Decision(Action.CONTINUE)
-    return Decision(Action(made.action), Reason(made.rule, made.numbers, made.threshold) if made.rule else None)

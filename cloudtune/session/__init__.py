@@ -1,0 +1,1 @@
+"""One process's run of an experiment."""
