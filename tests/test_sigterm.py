@@ -57,7 +57,8 @@ with on_sigterm(lambda: say("hook")):
 
 
 def test_a_signal_from_outside_wakes_a_sleeping_script() -> None:
-    script = PREAMBLE + "on_sigterm(lambda: say('hook'))\nprint('ready', flush=True)\nwait()"
+    # not by print: the signal may come before it has returned, and standard output can't be entered twice
+    script = PREAMBLE + "on_sigterm(lambda: say('hook'))\nos.write(1, b'ready\\n')\nwait()"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", script]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:

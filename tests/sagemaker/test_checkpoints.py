@@ -21,10 +21,10 @@ from cloudtune.errors import TransientError, UnreachableError
 from cloudtune.sagemaker.checkpoints import copy_checkpoint, delete_checkpoint, newest_commit
 from cloudtune.sagemaker.layout import ExperimentLayout
 from cloudtune.sandbox import Sandbox
-from cloudtune.space import uniform
-from cloudtune.tuner import Tuner
 from tests.aws.s3_faults import Killed, answer, fails_first, tampered, unretried
-from tests.sagemaker.support import backend_of, opened
+from tests.sagemaker.support import opened
+from tests.tuning import SPACE
+from tests.virtual import virtual
 
 Files = Mapping[str, bytes]
 
@@ -335,64 +335,36 @@ def test_the_age_of_the_newest_commit_is_one_call(account: Sandbox, tmp_path: Pa
 
 # -- all of it together ------------------------------------------------------------------------------------------------
 
-SAVES_EACH_EPOCH = """
-import argparse
-from pathlib import Path
-from cloudtune import Reporter
-from cloudtune.checkpointing import (
-    add_checkpointing_to_argparse, checkpoint_model_at_rung_level, resume_from_checkpointed_model,
-)
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--low", type=float)
-parser.add_argument("--epochs", type=int)
-add_checkpointing_to_argparse(parser)
-config = vars(parser.parse_args())
-report = Reporter()
-done = resume_from_checkpointed_model(config, lambda path: int(Path(path, "epoch").read_text()))
-for epoch in range(done + 1, config["epochs"] + 1):
-    checkpoint_model_at_rung_level(config, lambda path, epoch: Path(path, "epoch").write_text(str(epoch)), epoch)
-    report(epoch=epoch, loss=config["low"] + 1 / epoch)
-"""
-
-
-def test_training_jobs_go_on_from_what_was_kept_and_start_again_where_it_was_not(
-    account: Sandbox, tmp_path: Path
-) -> None:
-    script = tmp_path / "train.py"
-    script.write_text(SAVES_EACH_EPOCH)
-    backend = backend_of(script, delete_checkpoints=True)
+def test_training_jobs_go_on_from_what_was_kept_and_start_again_where_it_was_not() -> None:
     scheduler = ASHA(
-        {"low": uniform(0, 1), "epochs": 9},
+        SPACE,
         "loss",
         "epoch",
         max_resource_attr="epochs",
         type="promotion",
         random_seed=3,
-        early_checkpoint_removal_kwargs={"max_num_checkpoints": 2, "baseline": "random", "max_wallclock_time": 600.0},
+        early_checkpoint_removal_kwargs={"max_num_checkpoints": 2, "baseline": "random", "max_wallclock_time": 1e6},
     )
-    tuner = Tuner(
-        backend,
-        scheduler,
-        StoppingCriterion(max_num_trials_started=5),
+    with virtual(
+        scheduler=scheduler,
+        stop_criterion=StoppingCriterion(max_num_trials_started=12),
         n_workers=1,
-        sleep_time=0.1,
-        tuner_name="early-removal",
-        suffix_tuner_name=False,
+        backend_options={"delete_checkpoints": True},
         wait_trial_completion_when_stopping=True,
-    )
-    tuner.run()
-    resumed = dict(tuner.ledger.resumed_without_checkpoint)
-    firsts: dict[tuple[int, int], int] = {}
-    for row in tuner.ledger.rows:
-        firsts.setdefault((row.trial_id, row.attempt), int(row.metrics["epoch"]))
-    from_scratch = {trial_id for (trial_id, attempt), epoch in firsts.items() if attempt and epoch == 1}
-    went_on = {trial_id for (trial_id, attempt), epoch in firsts.items() if attempt and epoch > 1}
-    assert from_scratch == set(resumed)
-    assert from_scratch
-    assert went_on
-    left = objects.listed(backend.aws, ExperimentLayout(S3Uri(account.bucket, "cloudtune/early-removal/")).root)
-    assert [stored.uri.key for stored in left if "/checkpoints/" in stored.uri.key] == []
+    ) as (sandbox, tuner, _):
+        tuner.run()
+        resumed = set(tuner.ledger.resumed_without_checkpoint)
+        firsts: dict[tuple[int, int], int] = {}
+        for row in tuner.ledger.rows:
+            firsts.setdefault((row.trial_id, row.attempt), int(row.metrics["epoch"]))
+        from_scratch = {trial_id for (trial_id, attempt), epoch in firsts.items() if attempt and epoch == 1}
+        went_on = {trial_id for (trial_id, attempt), epoch in firsts.items() if attempt and epoch > 1}
+        assert from_scratch == {trial_id for trial_id, _ in resumed}
+        assert from_scratch
+        assert went_on
+        left = sandbox.client("s3").list_objects_v2(Bucket=sandbox.bucket)
+        assert [each["Key"] for each in left.get("Contents", []) if "/checkpoints/" in each["Key"]] == []
 
 
 def test_the_backend_tells_how_old_a_checkpoint_is(account: Sandbox, script: Path, tmp_path: Path) -> None:
