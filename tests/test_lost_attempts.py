@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from cloudtune.callbacks.status_view import status_table
 from cloudtune.engine.policies import CAPACITY_LOSSES_IN_A_ROW, SERVICE_FAILURES_IN_A_ROW
 from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.errors import ExperimentFailedError, MetricError, OptionError
@@ -169,7 +172,13 @@ def test_an_interruption_is_neither_a_failure_nor_an_attempt() -> None:
     tuner = run(cloud_of(lambda attempt: FakeFaults(interrupted_at=(2, 4))), scheduler)
     assert [len(trial.attempts) for trial in tuner.ledger.trials] == [1, 1]
     assert [trial.current.interruptions for trial in tuner.ledger.trials] == [2, 2]
-    assert tuner.tuning_status.num_interruptions == 4
+    status = tuner.tuning_status
+    assert status.num_interruptions == 4
+    assert "interrupted 4 times" in str(status)
+    assert list(status.get_dataframe()["interruptions"]) == [2, 2]
+    shown = io.StringIO()
+    Console(file=shown, width=120).print(status_table(status, "trials"))
+    assert shown.getvalue().count("Completed (interrupted 2x)") == 2
     assert scheduler.told.count(("result", 0)) == 5
 
 

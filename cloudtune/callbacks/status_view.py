@@ -63,7 +63,7 @@ def status_table(view: TuningStatus, title: str, resource_attr: str | None = Non
         tuned_values = {name: trial.config[name] for name in tuned if name in trial.config}
         table.add_row(
             f"{trial.trial_id}{mark}",
-            trial.status.value + (f" (run {trial.attempts})" if trial.attempts > 1 else ""),
+            trial.status.value + _history(trial),
             str(done),
             short(result.get(objective, "")),
             f"{trial.seconds:.0f}",
@@ -74,6 +74,13 @@ def status_table(view: TuningStatus, title: str, resource_attr: str | None = Non
     if view.num_trials_started > len(trials):
         table.add_row("…", f"{view.num_trials_started - len(trials)} more")
     return table
+
+
+def _history(trial: TrialView) -> str:
+    """What happened to its jobs, if there is more to say than that there was one."""
+    runs = [f"run {trial.attempts}"] if trial.attempts > 1 else []
+    lost = [f"interrupted {trial.interruptions}x"] if trial.interruptions else []
+    return f" ({', '.join([*runs, *lost])})" if runs or lost else ""
 
 
 def _why(trial: TrialView) -> str:

@@ -55,6 +55,7 @@ class TrialView:
     """Why it is not launched yet, as long as it is not."""
     warning: str = ""
     """Why somebody should look at it, while it runs."""
+    interruptions: int = 0
 
 
 class TuningStatus:
@@ -171,6 +172,7 @@ class TuningStatus:
             reason=state.current.held or state.reason,
             waits_for=waits_for,
             warning="" if state.current.status.is_final else state.current.warning,
+            interruptions=sum(attempt.interruptions for attempt in state.attempts),
         )
 
     def best(self, metric: str | None = None, mode: Mode | None = None) -> tuple[int, Metrics] | None:
@@ -183,7 +185,7 @@ class TuningStatus:
         return best_report(self._ledger, metric, mode)
 
     def get_dataframe(self) -> pd.DataFrame:
-        """One row per trial: trial_id, status, iterations, hyperparameters, last metrics, worker-time, worker-cost."""
+        """One row per trial: its status, hyperparameters and last metrics, what it has cost, its interruptions."""
         import pandas as pd
 
         return pd.DataFrame(
@@ -196,6 +198,7 @@ class TuningStatus:
                     **(view.last_result or {}),
                     "worker-time": view.seconds,
                     "worker-cost": view.dollars,
+                    "interruptions": view.interruptions,
                 }
                 for view in self.trials()
             ]
@@ -203,11 +206,10 @@ class TuningStatus:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count} {status.value}" for status, count in sorted(self._ledger.counts.items()) if count)
-        lost = f", {self.num_started_over} starts from scratch" if self.num_started_over else ""
-        return (
-            f"{self.num_trials_started} trials ({counts or 'none yet'}), {self.num_evaluations} reports{lost}, "
-            f"{self.wallclock_time:.0f} s, {self.cost:.2f} $"
-        )
+        lost = f", interrupted {self.num_interruptions} times" if self.num_interruptions else ""
+        lost += f", {self.num_started_over} starts from scratch" if self.num_started_over else ""
+        done = f"{self.num_trials_started} trials ({counts or 'none yet'}), {self.num_evaluations} reports{lost}"
+        return f"{done}, {self.wallclock_time:.0f} s, {self.cost:.2f} $"
 
 
 class StatusKeeper:
