@@ -269,7 +269,7 @@ class Tuner:
             asynchronous_scheduling=self.asynchronous_scheduling,
             wait_trial_completion_when_stopping=self.wait_trial_completion_when_stopping,
             start_jobs_without_delay=self.start_jobs_without_delay,
-            delete_checkpoints=bool(getattr(self.trial_backend, "delete_checkpoints", False)),
+            delete_checkpoints=self.trial_backend.delete_checkpoints,
             can_stop=capabilities.can_stop,
             reports_lag=capabilities.reports_lag,
             policies=self.policies,

@@ -59,6 +59,10 @@ class TrialBackend(Protocol):
     def entry_point(self) -> Path | None:
         """The training script, where there is one: names experiments and result tables."""
 
+    @property
+    def delete_checkpoints(self) -> bool:
+        """Whether the tuner is to delete the checkpoints of trials that can't be resumed: the user's wish."""
+
     def open(self, experiment: Experiment, clock: Clock) -> None:
         """Called once before anything else, on a fresh start and after a crash alike.
 
@@ -122,6 +126,14 @@ class TrialBackend(Protocol):
 
     def close(self) -> None:
         """Release what this process holds. Ends no attempt: the tuner stops them first."""
+
+
+@runtime_checkable
+class TakesEntryPoint(Protocol):
+    """A backend whose training script may lie elsewhere on another machine."""
+
+    def set_entry_point(self, entry_point: str | Path) -> None:
+        """The script lies there now: for a tuner that was moved. Before ``open``."""
 
 
 @runtime_checkable

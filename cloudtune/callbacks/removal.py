@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from cloudtune.backends.base import TrialBackend
 from cloudtune.callbacks.base import TunerCallback
@@ -15,10 +16,24 @@ from cloudtune.schedulers.base import TrialScheduler
 logger = logging.getLogger("cloudtune.callbacks")
 
 
+@runtime_checkable
+class _RemovesEarly(Protocol):
+    """A scheduler that can be told to let go of checkpoints although they may be needed."""
+
+    early_checkpoint_removal: object | None
+
+
+@runtime_checkable
+class _KeepsAtMost(Protocol):
+    """A callback that lets go of checkpoints beyond so many."""
+
+    max_num_checkpoints: int
+
+
 def check_retention(callbacks: Sequence[TunerCallback], backend: TrialBackend) -> None:
     """Raises ``OptionError`` if a backend deletes what a callback is to keep."""
     retained = any(isinstance(callback, RetainCheckpointsCallback) for callback in callbacks)
-    if retained and getattr(backend, "delete_checkpoints", False):
+    if retained and backend.delete_checkpoints:
         raise OptionError(
             "RetainCheckpointsCallback has nothing to keep: delete_checkpoints=True deletes every checkpoint",
             "leave delete_checkpoints out; the callback deletes what is not among the best",
@@ -32,8 +47,8 @@ def removal_callbacks(
 
     Raises ``OptionError`` if the scheduler can't be given what it asks for.
     """
-    if not getattr(backend, "delete_checkpoints", False):
-        if getattr(scheduler, "early_checkpoint_removal", None) is not None:
+    if not backend.delete_checkpoints:
+        if isinstance(scheduler, _RemovesEarly) and scheduler.early_checkpoint_removal is not None:
             logger.warning("all checkpoints are kept: early removal needs delete_checkpoints=True of the backend")
         return []
     callbacks: list[TunerCallback] = [RemoveCheckpointsCallback()] if with_safe else []
@@ -45,10 +60,10 @@ def removal_callbacks(
             f"callback_for_checkpoint_removal of {type(scheduler).__name__} returned {special!r}",
             "return a TunerCallback, or None",
         )
-    most = getattr(special, "max_num_checkpoints", None)
-    if isinstance(most, int) and isinstance(n_workers, int) and most <= n_workers:
+    if isinstance(special, _KeepsAtMost) and isinstance(n_workers, int) and special.max_num_checkpoints <= n_workers:
         raise OptionError(
-            f"max_num_checkpoints={most} leaves no checkpoint to {n_workers} workers' paused trials",
+            f"max_num_checkpoints={special.max_num_checkpoints} leaves no checkpoint to paused trials of {n_workers} "
+            "workers",
             f"give more than n_workers={n_workers}: each running trial has a checkpoint in any case",
         )
     return [*callbacks, special]

@@ -12,7 +12,7 @@ from typing import Any
 from cloudtune.aws import Aws, S3Uri
 from cloudtune.aws import objects as s3
 from cloudtune.aws.request_check import check_request
-from cloudtune.backends.base import TrialBackend
+from cloudtune.backends.base import TakesEntryPoint, TrialBackend
 from cloudtune.errors import InvalidRequestError, OptionError
 from cloudtune.options import named_options
 from cloudtune.paths import TUNER_FILE
@@ -116,7 +116,7 @@ class RemoteLauncher:
         Raises ``OptionError`` or ``ScriptError`` for what can't travel. Sends nothing.
         """
         tuner = self._traveller()
-        return pack(tuner, self.dependencies, hasattr(tuner.trial_backend, "set_entry_point"))
+        return pack(tuner, self.dependencies, isinstance(tuner.trial_backend, TakesEntryPoint))
 
     def _traveller(self) -> Tuner:
         """The tuner as the job runs it; the user's own stays as it is."""

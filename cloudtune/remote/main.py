@@ -14,6 +14,7 @@ from typing import Any
 
 import cloudtune
 from cloudtune.aws import Aws
+from cloudtune.backends.base import TakesEntryPoint
 from cloudtune.callbacks.stop_requests import StopRequestsCallback
 from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.errors import CloudtuneError
@@ -118,10 +119,9 @@ def _here() -> Path:
 def _adapt(tuner: Tuner, request: Request) -> None:
     """What is different on this machine, and what a resume has changed."""
     tuner.save_tuner = False  # the launcher has put it into S3
-    move = getattr(tuner.trial_backend, "set_entry_point", None)
-    script = tuner.trial_backend.entry_point
-    if move is not None and script is not None:
-        move(_here() / layout.TRIAL_SOURCE / script.name)
+    backend, script = tuner.trial_backend, tuner.trial_backend.entry_point
+    if isinstance(backend, TakesEntryPoint) and script is not None:
+        backend.set_entry_point(_here() / layout.TRIAL_SOURCE / script.name)
     tuner.trial_backend_path = layout.backend_path_not_synced_to_s3()
     if request.limits:
         criterion = tuner.stop_criterion if isinstance(tuner.stop_criterion, StoppingCriterion) else StoppingCriterion()
