@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from cloudtune.aws import Aws
 from cloudtune.clock import Clock
@@ -24,7 +23,7 @@ from cloudtune.sagemaker.following import LAG_FACTOR, FeedOptions, FollowedAttem
 from cloudtune.sagemaker.lines import LineReader, LogLine
 from cloudtune.sagemaker.logs import printed_lines, whole_logs
 from cloudtune.sagemaker.states import JobState, job_end
-from cloudtune.sagemaker.verification import NOT_AS_ASKED, differences
+from cloudtune.sagemaker.verification import NOT_AS_ASKED, Expected, asked_for, differences
 from cloudtune.trial import AttemptId, Observation
 
 logger = logging.getLogger("cloudtune.sagemaker")
@@ -69,6 +68,7 @@ class JobFeed:
         self._rechecked_at = self._read_deep_at = clock.now()
         self._log_has_begun = False
         self._outbox: list[Observation] = []
+        self._mentioned: set[str] = set()
 
     # -- which attempts ------------------------------------------------------------------------------------------------
 
@@ -77,12 +77,12 @@ class JobFeed:
         attempt: AttemptId,
         dollars_per_hour: float | None,
         older: bool = False,
-        expected: Mapping[str, Any] | None = None,
+        expected: Expected | None = None,
     ) -> None:
         """Follow an attempt from now on.
 
-        ``older``: it was launched by an earlier process, and must be read from its beginning. ``expected``: the request
-        it was launched with, for a comparison with the job.
+        ``older``: it was launched by an earlier process, and must be read from its beginning. ``expected``: what to
+        compare its job with.
         """
         name = job_name(self._tuner_name, attempt.trial_id, attempt.number)
         stop_asked = None if older else False
@@ -208,15 +208,24 @@ class JobFeed:
         """``certain``: it is the job's own, not the index's."""
         self._take_state(followed.attempt, JobState.of(description))
         if followed.expected is not None:
-            found = differences(followed.expected, description)
+            found = differences(asked_for(followed.expected, description), description)
             if not found:
                 followed.expected = None
-            elif certain:
-                self._end_mismatch(followed, found)
-            else:
+            elif not certain:
                 followed.by_name = True
+            elif callable(followed.expected):
+                self._mention(followed, "; ".join(found))
+            else:
+                self._end_mismatch(followed, found)
         if JobState.of(description).is_over and followed.end is None:
             followed.take_end(job_end(description, followed.dollars_per_hour, followed.stop_asked))
+
+    def _mention(self, followed: FollowedAttempt, found: str) -> None:
+        """No end: an earlier process may have been given another template. What this one launches tells."""
+        followed.expected = None
+        if found not in self._mentioned:
+            self._mentioned.add(found)
+            logger.error("%s, from before this session, is not what it would ask for: %s", followed.name, found)
 
     def _end_mismatch(self, followed: FollowedAttempt, found: Sequence[str]) -> None:
         reason = f"{NOT_AS_ASKED}: training job {followed.name!r} is not what was asked for: {'; '.join(found)}"

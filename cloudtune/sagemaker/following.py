@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from cloudtune.errors import OptionError
 from cloudtune.sagemaker.cursors import DEEP_OVERLAP, Window
 from cloudtune.sagemaker.lines import LineParser, LineReader, LogLine, ParsedReport
 from cloudtune.sagemaker.states import GONE, JobEnd, JobState
+from cloudtune.sagemaker.verification import Expected
 from cloudtune.trial import AttemptId, AttemptStatus, Cause, Interruption, Observation, Report, StatusChange
 
 logger = logging.getLogger("cloudtune.sagemaker")
@@ -60,7 +60,7 @@ _ORDER = {status: order for order, status in enumerate(AttemptStatus)}
 class FollowedAttempt:
     """``stop_asked``: whether we asked the job to stop, None if an earlier process may have.
 
-    ``expected``: the request that launched it, as long as nobody has compared the job with it.
+    ``expected``: what to compare its job with, as long as nobody has.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class FollowedAttempt:
         reader: LineReader,
         now: float,
         stop_asked: bool | None = False,
-        expected: Mapping[str, Any] | None = None,
+        expected: Expected | None = None,
     ) -> None:
         self.attempt = attempt
         self.name = name

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
+
+Expected: TypeAlias = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""A request as it was sent; or, of a job that an earlier process launched, what this one would have sent for a job of
+such a description."""
 
 NOT_AS_ASKED = "NotAsAsked"
 
 _ABSENT = "nothing"
 _MISSING: Any = object()
+
+
+def asked_for(expected: Expected, description: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The request to compare a job with."""
+    return expected(description) if callable(expected) else expected
 
 
 def differences(request: Mapping[str, Any], description: Mapping[str, Any]) -> list[str]:
