@@ -27,7 +27,7 @@ from cloudtune.journal import events as ev
 from cloudtune.journal.store import JournalStore, MemoryJournal
 from cloudtune.session.retries import Retries
 from cloudtune.testing.fake_backend import FakeBackend
-from cloudtune.testing.fake_cloud import FakeCloud, FakeTiming
+from cloudtune.testing.fake_cloud import FakeCloud, FakeFaults, FakeTiming
 from cloudtune.trial import Attempt, AttemptId, Launch, Trial
 from tests.engine.scripted import Scripted
 from tests.tuning import KeptJournal, asha, curve, tuner_on
@@ -380,3 +380,22 @@ def test_what_the_backend_says_about_the_whole_is_recorded_when_it_changes_and_a
     assert len({tuple(event.lines) for event in said}) == len(said)
     assert tuner.tuning_status.summary == tuple(said[-1].lines)
     assert said[-1].lines[0] in str(status_table(tuner.tuning_status, "t").caption)
+
+
+def test_a_stop_that_does_not_work_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    cloud = cloud_of(units=9)
+    cloud.fail_next("stop", UnreachableError("no answer"), times=6)
+    tuner_on(cloud, asha(), stop_criterion=StoppingCriterion(max_num_trials_started=3)).run()
+    said = [record.getMessage() for record in caplog.records if "is tried until it works" in record.getMessage()]
+    assert said
+    assert len(said) == len(set(said))
+    assert all(text.startswith("stop of trial ") and text.endswith("no answer") for text in said)
+
+
+def test_a_script_that_is_tried_again_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    cloud = cloud_of(faults=lambda attempt: FakeFaults(fail_at=2))
+    tuner = tuner_on(cloud, max_failures=99, max_retries_per_trial=1)
+    tuner.run()
+    again = [record.getMessage() for record in caplog.records if "gets another attempt" in record.getMessage()]
+    assert again[0].startswith("trial 0 gets another attempt, its script failed: ")
+    assert tuner.ledger.trials[0].reason.endswith("(and so did 1 retry)")

@@ -38,7 +38,7 @@ def waiting_text(view: TuningStatus) -> str:
         return ""
     count = waiting.total()
     (most, _), *others = waiting.most_common()
-    more = f" (and {len(others)} other reasons)" if others else ""
+    more = f" (and {len(others)} other reason{'s' * (len(others) > 1)})" if others else ""
     return f"; {count} trial{'s wait' if count > 1 else ' waits'}: {most}{more}"
 
 
@@ -86,7 +86,7 @@ def _history(trial: TrialView) -> str:
 def _why(trial: TrialView) -> str:
     """Of a trial that has failed, waits, or needs a look."""
     if trial.status is Status.failed:
-        return trial.reason
+        return " ".join(trial.reason.split())
     if trial.warning:
         return f"warning: {trial.warning}"
     return f"waits: {trial.waits_for}" if trial.waits_for else ""

@@ -81,7 +81,8 @@ def why_given_up(trial: TrialState, cause: Cause) -> str:
     in_a_row = {Cause.CAPACITY: trial.capacity_losses, Cause.SERVICE: trial.service_failures}.get(cause, 0)
     if in_a_row:
         return f" (for the {in_a_row + 1}th time in a row without a new report: not tried again)"
-    return f" (and so did {trial.retries} retries)" if trial.retries and cause in (Cause.NONE, Cause.SCRIPT) else ""
+    retries = "1 retry" if trial.retries == 1 else f"{trial.retries} retries"
+    return f" (and so did {retries})" if trial.retries and cause in (Cause.NONE, Cause.SCRIPT) else ""
 
 
 def pause_before_relaunch(trial: TrialState, cause: Cause) -> float:

@@ -37,6 +37,8 @@ class Actions:
         self._uncertain: set[AttemptId] = set()
         self._sought: set[AttemptId] = set()
         self._refused_stops: set[AttemptId] = set()
+        # stops and deletions that didn't work at first, which was said
+        self._postponed: set[StopAttempt | DeleteCheckpoint] = set()
         self.more_is_due = False
         """Whether the last round ended before everything was tried."""
 
@@ -99,6 +101,8 @@ class Actions:
             self._refused(intent, error)
         else:
             self._retries.forget(intent)
+            if not isinstance(intent, LaunchAttempt):
+                self._postponed.discard(intent)
 
     def _is_to_be_copied(self, trial_id: int) -> bool:
         """Whether a trial that is not launched yet starts from the checkpoint of this one."""
@@ -140,11 +144,15 @@ class Actions:
 
     def _held(self, intent: Intent, why: str) -> None:
         if not isinstance(intent, LaunchAttempt):
-            logger.warning("trying again later: %s: %s", intent, why)
+            if intent not in self._postponed:
+                what = "stop of" if isinstance(intent, StopAttempt) else "deletion of the checkpoint of"
+                trial_id = intent.attempt.trial_id if isinstance(intent, StopAttempt) else intent.trial_id
+                logger.warning("%s trial %d is tried until it works: %s", what, trial_id, why)
+            self._postponed.add(intent)
             return
         attempt = self._ledger.attempt(intent.attempt.id)
         if attempt is not None and attempt.held != why:
-            logger.info("trial %s waits: %s", intent.attempt.id, why)
+            logger.info("trial %d waits: %s", intent.attempt.id.trial_id, why.removeprefix("waiting for "))
             self._note(ev.LaunchHeld(self._clock.now(), attempt.id.trial_id, attempt.id.number, why))
 
     def _refused(self, intent: Intent, error: CloudtuneError) -> None:

@@ -17,6 +17,8 @@ logger = logging.getLogger("cloudtune.tuner")
 ENOUGH_EVALUATIONS = 12
 """So many reports without a metric, and it is not going to come."""
 
+_ITS_SCRIPT = (Cause.NONE.value, Cause.SCRIPT.value)
+
 
 class Notices:
     """Speaks about each event once; what a replay brings was spoken about before."""
@@ -51,9 +53,14 @@ class Notices:
 
     def _end(self, event: ev.StatusObserved) -> None:
         if event.outcome == Outcome.RELAUNCH.value:
-            logger.warning("trial %d lost its attempt and gets another: %s", event.trial_id, event.reason)
+            what = "its script failed" if event.cause in _ITS_SCRIPT else "its attempt was lost"
+            logger.warning(
+                "trial %d gets another attempt, %s: %s", event.trial_id, what, " ".join(event.reason.split())
+            )
         elif event.cause in (Cause.OUTSIDE.value, Cause.RUNTIME_LIMIT.value):
-            logger.warning("trial %d was ended, though not by this tuner: %s", event.trial_id, event.reason)
+            logger.warning(
+                "trial %d was ended, though not by this tuner: %s", event.trial_id, " ".join(event.reason.split())
+            )
 
     def check_thresholds(self, criterion: Callable[[TuningStatus], bool], view: TuningStatus) -> None:
         """Say once if a threshold of the stop criterion waits for a metric that nobody reports."""
