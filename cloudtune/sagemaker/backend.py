@@ -3,40 +3,61 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cloudtune.aws import Aws, S3Uri
 from cloudtune.backends.base import Capabilities, Experiment
 from cloudtune.clock import Clock
-from cloudtune.constants import MAX_METRICS_SUPPORTED_BY_SAGEMAKER
-from cloudtune.errors import InvalidRequestError, MetricError, NotFoundError, OptionError
+from cloudtune.errors import InvalidRequestError, NotFoundError, OptionError
 from cloudtune.names import check_tuner_name, job_name
 from cloudtune.options import named_options
 from cloudtune.sagemaker import checkpoints, preflight
 from cloudtune.sagemaker.choices import Demand
+from cloudtune.sagemaker.completion import completed
 from cloudtune.sagemaker.existing import existing_attempts, job_exists
 from cloudtune.sagemaker.feed import JobFeed
 from cloudtune.sagemaker.following import FeedOptions
-from cloudtune.sagemaker.images import default_image
 from cloudtune.sagemaker.launching import Launcher
 from cloudtune.sagemaker.layout import default_s3_path, experiment_layout
 from cloudtune.sagemaker.lines import LineReader, RegexReader, ReporterReader
-from cloudtune.sagemaker.metrics import MetricDefinition, reporter_definitions
+from cloudtune.sagemaker.metrics import (
+    MetricDefinition,
+    checked_definitions,
+    checked_names,
+    reporter_definitions,
+)
 from cloudtune.sagemaker.pool_values import Savings
 from cloudtune.sagemaker.quotas import workers_available
-from cloudtune.sagemaker.request import AttemptRequest, RequestOptions, attempt_request, check_names
-from cloudtune.sagemaker.role import get_execution_role, role_arn
+from cloudtune.sagemaker.request import RequestOptions, attempt_request, check_names
 from cloudtune.sagemaker.source import SourceArchive
 from cloudtune.sagemaker.spot import check_checkpoints, check_waiting
 from cloudtune.sagemaker.staging import staged
 from cloudtune.sagemaker.states import JobState
-from cloudtune.sagemaker.template import DEFAULT_INSTANCE, TrainingJobTemplate
+from cloudtune.sagemaker.template import TrainingJobTemplate
 from cloudtune.sagemaker.warm_pools import WarmPoolOptions, WarmPools
 from cloudtune.trial import Attempt, AttemptId, Launch, Observation
 
 logger = logging.getLogger("cloudtune.sagemaker")
+
+
+@dataclass
+class _Opened:
+    """What a backend has while it works for an experiment."""
+
+    options: RequestOptions
+    demand: Demand
+    pools: WarmPools
+    launcher: Launcher
+    feed: JobFeed
+    launched: dict[AttemptId, Launch] = field(default_factory=dict)
+    """By this process, or adopted by it."""
+
+
+_ENDED = re.compile(r"in status (Completed|Failed|Stopped|Stopping)\b")
 
 
 @named_options()
@@ -85,8 +106,8 @@ class SageMakerBackend:
         self.template = template if self.warm_pool is None else self.warm_pool.put_into(template)
         self.delete_checkpoints = delete_checkpoints
         self.pass_args_as_json = pass_args_as_json
-        self.metrics_names = _checked_names(metrics_names)
-        self.metric_definitions = _checked_definitions(metric_definitions)
+        self.metrics_names = checked_names(metrics_names)
+        self.metric_definitions = checked_definitions(metric_definitions)
         self.s3_path = None if s3_path is None else S3Uri.parse(s3_path)
         self.feed_options = feed or FeedOptions()
         self._checkpoint_argument = (
@@ -95,33 +116,18 @@ class SageMakerBackend:
         self.aws = aws or Aws()
         self._archive: SourceArchive | None = None
         self._savings = Savings()
-        self._forget()
+        self._work: _Opened | None = None
         check_names(self.template.request)
         check_waiting(self.template.request)
         if not allow_spot_without_checkpoints:
             check_checkpoints(self.template.request, self.template.source)
 
-    def _forget(self) -> None:
-        self._options: RequestOptions | None = None
-        self._feed: JobFeed | None = None
-        self._launcher: Launcher | None = None
-        self._pools: WarmPools | None = None
-        self._demand = Demand()
-        self._launched: dict[AttemptId, Launch] = {}
-        self._warned = False
-
     def __getstate__(self) -> dict[str, Any]:
         """The script travels along: where this is loaded, its file may not exist."""
-        state = dict(self.__dict__)
+        state = {**self.__dict__, "_work": None}
         if self.template.source is not None:
             state["_archive"] = self._packed()
-        for name in ("_options", "_feed", "_launcher", "_pools", "_demand", "_launched", "_warned"):
-            del state[name]
         return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._forget()
 
     # -- what it is ----------------------------------------------------------------------------------------------------
 
@@ -138,7 +144,7 @@ class SageMakerBackend:
 
         Raises ``OptionError`` or ``AccessDeniedError`` if there is no role, ``ScriptError``.
         """
-        self.template = self._completed_template()
+        self.template = completed(self.aws, self.template)
         self.s3_path = self.s3_path or default_s3_path(self.aws)
         if self.template.source is not None:
             self._archive = self._packed()
@@ -158,7 +164,7 @@ class SageMakerBackend:
         archive = self._packed()
         base = self.s3_path or default_s3_path(self.aws)
         preflight.check_bucket(self.aws, base)
-        template = self._completed_template().request
+        template = completed(self.aws, self.template).request
         preflight.check_role(self.aws, template["RoleArn"])
         layout = experiment_layout(base, experiment.tuner_name)
         options = RequestOptions(
@@ -171,105 +177,116 @@ class SageMakerBackend:
             fallback_instance_types=self.template.fallback_instance_types,
         )
         self._rehearse(options)
-        self._demand = preflight.demand_of(options, experiment.config_space)
-        preflight.check_quotas(self.aws, self._demand, experiment.n_workers)
+        demand = preflight.demand_of(options, experiment.config_space)
+        preflight.check_quotas(self.aws, demand, experiment.n_workers)
         name, workers = experiment.tuner_name, experiment.n_workers
-        pools = WarmPools(self.aws, clock, name, self.warm_pool, self._demand, workers)
+        pools = WarmPools(self.aws, clock, name, self.warm_pool, demand, workers)
         pools.check_quota()
-        self._options, self._pools = options, pools
-        self._launcher = Launcher(self.aws, clock, options, pools)
-        self._feed = JobFeed(self.aws, clock, name, reader, self.feed_options, pools.saw)
+        self._work = _Opened(
+            options,
+            demand,
+            pools,
+            Launcher(self.aws, clock, options, pools),
+            JobFeed(self.aws, clock, name, reader, self.feed_options, pools.saw),
+        )
 
     def adopt(self, attempts: Sequence[Attempt]) -> None:
+        work = self._opened()
         for attempt in attempts:
-            prepared = attempt_request(self._opened(), attempt)
-            self._launched[attempt.id] = Launch(prepared.name, prepared.dollars_per_hour)
-            self._following().follow(attempt.id, prepared.dollars_per_hour, older=True)
-            self._launching().follow(attempt)
+            prepared = attempt_request(work.options, attempt)
+            work.launched[attempt.id] = Launch(prepared.name, prepared.dollars_per_hour)
+            price, expected = prepared.dollars_per_hour, work.launcher.expected(attempt)
+            work.feed.follow(attempt.id, price, older=True, expected=expected)
+            work.launcher.follow(attempt)
 
     def launched(self, attempts: Sequence[Attempt]) -> Mapping[AttemptId, Launch]:
-        options = self._opened()
-        existing = existing_attempts(self.aws, options.tuner_name, [attempt.id for attempt in attempts])
+        work = self._opened()
+        name = work.options.tuner_name
+        existing = existing_attempts(self.aws, name, [attempt.id for attempt in attempts])
         return {
-            each.id: Launch(job_name(options.tuner_name, each.id.trial_id, each.id.number), price)
+            each.id: Launch(job_name(name, each.id.trial_id, each.id.number), work.launcher.price_of(each))
             for each in attempts
             if each.id in existing
-            for price in [self._launching().price_of(each)]
         }
 
     def start(self, attempt: Attempt) -> Launch:
-        if attempt.id in self._launched:
-            return self._launched[attempt.id]
-        request, existed = self._launching().launch(attempt)
-        self._mention(request)
-        self._following().follow(attempt.id, request.dollars_per_hour, existed, expected=request.request)
-        self._launched[attempt.id] = Launch(request.name, request.dollars_per_hour)
-        return self._launched[attempt.id]
+        work = self._opened()
+        if attempt.id not in work.launched:
+            request, existed = work.launcher.launch(attempt)
+            work.feed.follow(attempt.id, request.dollars_per_hour, existed, expected=request.request)
+            work.launched[attempt.id] = Launch(request.name, request.dollars_per_hour)
+        return work.launched[attempt.id]
 
     def stop(self, attempt: AttemptId) -> None:
-        name = job_name(self._opened().tuner_name, attempt.trial_id, attempt.number)
-        self._following().stop_asked(attempt)
-        self._warm_pools().stopping(attempt)
+        work = self._opened()
+        name = job_name(work.options.tuner_name, attempt.trial_id, attempt.number)
+        work.feed.stop_asked(attempt)
+        work.pools.stopping(attempt)
         try:
             self.aws.call("sagemaker", "StopTrainingJob", TrainingJobName=name)
         except NotFoundError:
             logger.debug("%s was never started", name)
-        except InvalidRequestError:
+        except InvalidRequestError as error:
             # a job that has ended can't be stopped; anything else is an error
+            if _ENDED.search(error.message):
+                return  # a description may be older than this answer
             described = self.aws.call("sagemaker", "DescribeTrainingJob", TrainingJobName=name)
             if not JobState.of(described).is_over and described["TrainingJobStatus"] != "Stopping":
                 raise
 
     def poll(self) -> Sequence[Observation]:
-        self._warm_pools().look()
-        news = self._following().poll()
-        self._launching().observe(news)
+        work = self._opened()
+        work.pools.look()
+        news = work.feed.poll()
+        work.launcher.observe(news)
         return news
 
     def copy_checkpoint(self, source_trial_id: int, target_trial_id: int) -> None:
+        work = self._opened()
         # whoever waits for room copies when there is some: the launch comes next
-        self._launching().check_room(AttemptId(target_trial_id, 0), self._demand.ways)
+        work.launcher.check_room(AttemptId(target_trial_id, 0), work.demand.ways)
         if not self._was_started(target_trial_id):
-            checkpoints.copy_checkpoint(self.aws, self._opened().layout, source_trial_id, target_trial_id)
+            checkpoints.copy_checkpoint(self.aws, work.options.layout, source_trial_id, target_trial_id)
 
     def delete_checkpoint(self, trial_id: int) -> None:
-        checkpoints.delete_checkpoint(self.aws, self._opened().layout, trial_id)
+        checkpoints.delete_checkpoint(self.aws, self._opened().options.layout, trial_id)
 
     def checkpoint_committed_at(self, trial_id: int) -> float | None:
-        return checkpoints.newest_commit(self.aws, self._opened().layout, trial_id)
+        return checkpoints.newest_commit(self.aws, self._opened().options.layout, trial_id)
 
     def logs(self, trial_id: int) -> Iterator[str]:
-        return self._following().printed(trial_id)
+        return self._opened().feed.printed(trial_id)
 
     def workers_available(self) -> int | None:
-        workers = workers_available(self.aws, self._opened().tuner_name, self._demand)
+        work = self._opened()
+        workers = workers_available(self.aws, work.options.tuner_name, work.demand)
         if workers is not None:
-            self._warm_pools().limit_to(workers)
+            work.pools.limit_to(workers)
         return workers
 
     def start_no_more(self) -> None:
-        self._warm_pools().start_no_more()
+        self._opened().pools.start_no_more()
 
     def release(self) -> None:
-        self._warm_pools().release()
+        self._opened().pools.release()
 
     def summary_lines(self) -> Sequence[str]:
-        return () if self._pools is None else self._pools.lines()
+        return () if self._work is None else self._work.pools.lines()
 
     def close(self) -> None:
         self._savings = self.pool_savings
-        self._forget()
+        self._work = None
 
     # -- for people ----------------------------------------------------------------------------------------------------
 
     @property
     def pool_savings(self) -> Savings:
         """What reuse of warm instances saved so far, and what their idling cost; in this process, once it is closed."""
-        return self._savings if self._pools is None else self._pools.savings
+        return self._savings if self._work is None else self._work.pools.savings
 
     def checkpoint_trial_path(self, trial_id: int) -> str:
         """The S3 prefix of a trial's checkpoints."""
-        return str(self._opened().layout.checkpoints(trial_id))
+        return str(self._opened().options.layout.checkpoints(trial_id))
 
     # -- opening -------------------------------------------------------------------------------------------------------
 
@@ -285,26 +302,6 @@ class SageMakerBackend:
         names = self.metrics_names if self.metrics_names is not None else experiment.metric_names
         return reporter_definitions(names)
 
-    def _completed_template(self) -> TrainingJobTemplate:
-        """With a role and an image, where the user gave none."""
-        template = self.template
-        request = template.request
-        if "RoleArn" not in request:
-            given = template.role
-            template = template.replaced(RoleArn=role_arn(self.aws, given) if given else get_execution_role(self.aws))
-        algorithm = request.get("AlgorithmSpecification") or {}
-        if not algorithm.get("TrainingImage") and not algorithm.get("AlgorithmName"):
-            if template.source is None:
-                raise OptionError(
-                    "the training job template has neither TrainingImage nor AlgorithmName",
-                    "give one of them in its AlgorithmSpecification",
-                )
-            image = default_image(
-                self.aws.region, template.instance_type or DEFAULT_INSTANCE, *template.fallback_instance_types
-            )
-            template = template.replaced(AlgorithmSpecification={**algorithm, "TrainingImage": image})
-        return template
-
     def _rehearse(self, options: RequestOptions) -> None:
         """A request nobody sends shows what the service would reject in all of them."""
         try:
@@ -312,83 +309,14 @@ class SageMakerBackend:
         except InvalidRequestError as error:
             raise OptionError(error.message, error.hint) from error
 
-    # -- launching -----------------------------------------------------------------------------------------------------
-
     def _was_started(self, trial_id: int) -> bool:
         """Whether the trial has a job, and by now maybe checkpoints of its own."""
-        if any(attempt.trial_id == trial_id for attempt in self._launched):
+        work = self._opened()
+        if any(attempt.trial_id == trial_id for attempt in work.launched):
             return True
-        return job_exists(self.aws, job_name(self._opened().tuner_name, trial_id, 0))
+        return job_exists(self.aws, job_name(work.options.tuner_name, trial_id, 0))
 
-    def _mention(self, prepared: AttemptRequest) -> None:
-        if prepared.why_file and not self._warned:
-            self._warned = True
-            logger.warning(
-                "configurations travel as a JSON file, because %s; the script must read it: "
-                "`config = load_config_json(vars(args))` of cloudtune.checkpointing",
-                prepared.why_file,
-            )
-
-    def _opened(self) -> RequestOptions:
-        if self._options is None:
+    def _opened(self) -> _Opened:
+        if self._work is None:
             raise OptionError("the backend is not open", "a Tuner opens it; by hand: open(experiment, clock)")
-        return self._options
-
-    def _launching(self) -> Launcher:
-        if self._launcher is None:
-            raise OptionError("the backend is not open", "a Tuner opens it; by hand: open(experiment, clock)")
-        return self._launcher
-
-    def _warm_pools(self) -> WarmPools:
-        if self._pools is None:
-            raise OptionError("the backend is not open", "a Tuner opens it; by hand: open(experiment, clock)")
-        return self._pools
-
-    def _following(self) -> JobFeed:
-        if self._feed is None:
-            raise OptionError("the backend is not open", "a Tuner opens it; by hand: open(experiment, clock)")
-        return self._feed
-
-
-def _checked_names(given: Sequence[str] | None) -> tuple[str, ...] | None:
-    if given is None:
-        return None
-    if isinstance(given, str) or not all(isinstance(name, str) for name in given):
-        raise OptionError(f"metrics_names={given!r} is no list of names", "for example ['accuracy', 'loss']")
-    if len(given) > MAX_METRICS_SUPPORTED_BY_SAGEMAKER:
-        raise OptionError(
-            f"{len(given)} metrics_names are more than SageMaker's {MAX_METRICS_SUPPORTED_BY_SAGEMAKER}",
-            "name those to be drawn in its console; the tuner reads all metrics anyway",
-        )
-    return tuple(given)
-
-
-def _definition(given: object) -> MetricDefinition:
-    if isinstance(given, MetricDefinition):
-        return given
-    if isinstance(given, Mapping) and given.keys() == {"Name", "Regex"}:
-        return MetricDefinition(given["Name"], given["Regex"])
-    raise MetricError(
-        f"{given!r} is no metric definition", """give MetricDefinition(name, regex) or {"Name": …, "Regex": …}"""
-    )
-
-
-def _checked_definitions(
-    given: Sequence[MetricDefinition | Mapping[str, str]] | None,
-) -> tuple[MetricDefinition, ...] | None:
-    if given is None:
-        return None
-    if not isinstance(given, (list, tuple)):
-        raise MetricError(
-            f"metric_definitions={given!r} is no list", """give [MetricDefinition("loss", "loss=([-+0-9.e]+)"), …]"""
-        )
-    definitions = tuple(_definition(each) for each in given)
-    names = [definition.name for definition in definitions]
-    if not definitions:
-        raise MetricError("metric_definitions is empty", "give at least the objective's")
-    if len(set(names)) < len(names):
-        raise MetricError(f"metric_definitions names a metric twice: {', '.join(sorted(names))}", "keep one of each")
-    if len(names) > MAX_METRICS_SUPPORTED_BY_SAGEMAKER:
-        most = MAX_METRICS_SUPPORTED_BY_SAGEMAKER
-        raise MetricError(f"{len(names)} metric definitions are more than SageMaker's {most}", "leave some out")
-    return definitions
+        return self._work

@@ -16,12 +16,14 @@ from cloudtune.errors import (
     NotFoundError,
     NotYetError,
     QuotaReachedError,
+    ThrottledError,
     UnreachableError,
 )
 from cloudtune.sagemaker.capacity import Breakers, Instances
 from cloudtune.sagemaker.choices import together, types_of
 from cloudtune.sagemaker.instances import price_of_resources
 from cloudtune.sagemaker.request import AttemptRequest, RequestOptions, attempt_request
+from cloudtune.sagemaker.verification import Expected
 from cloudtune.sagemaker.warm_pools import WarmPools, kept_as
 from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Cause, Observation, StatusChange
 
@@ -31,6 +33,7 @@ LOOK_AGAIN = 10.0
 """Seconds after which a launch that waits asks again, which costs no call: room may come any time."""
 
 _WAITING = "waiting for "
+_NO_RATE = f"{_WAITING}a call of CreateTrainingJob: the account's rate is used up"
 
 
 class Created(NamedTuple):
@@ -55,6 +58,7 @@ class Launcher:
         self._breakers = Breakers()
         self._needs: dict[AttemptId, tuple[Instances, ...]] = {}
         self._unsure: set[AttemptId] = set()
+        self._told_of_files = False
 
     def launch(self, attempt: Attempt) -> Created:
         """Raises ``NotYetError`` if there is no room; that others wait already is known without asking."""
@@ -72,6 +76,7 @@ class Launcher:
             resources = self._pools.resources(attempt.id, resources)
             created = self._tried(attempt, resources, [need for choice in admitted for need in choice.needs])
             if created is not None:
+                self._tell_of_file(created.request)
                 return created
 
     def check_room(self, attempt: AttemptId, ways: Sequence[Sequence[Instances]]) -> None:
@@ -97,6 +102,10 @@ class Launcher:
                 described = self._aws.call("sagemaker", "DescribeTrainingJob", TrainingJobName=name)
                 return price_of_resources(described.get("ResourceConfig") or {})
         return attempt_request(self._options, attempt).dollars_per_hour
+
+    def expected(self, attempt: Attempt) -> Expected:
+        """What this process would have sent for an attempt, on the instances that it has, kept for as long."""
+        return lambda described: self._as_it_is(attempt, attempt_request(self._options, attempt), described).request
 
     def observe(self, observations: Iterable[Observation]) -> None:
         """What became of jobs tells where there is room."""
@@ -155,6 +164,9 @@ class Launcher:
         except UnreachableError:
             self._unsure.add(attempt.id)
             raise
+        except ThrottledError as error:
+            # one reason for all that wait, without the name of a job
+            raise ThrottledError(_NO_RATE) from error
         finally:
             for need in needs:
                 if accepted:
@@ -181,6 +193,16 @@ class Launcher:
             described = self._confirmed(prepared, error)
             return Created(self._as_it_is(attempt, prepared, described), existed=True)
         return Created(prepared, existed=False)
+
+    def _tell_of_file(self, request: AttemptRequest) -> None:
+        """Once: a script that knows nothing of it can't run."""
+        if request.why_file and not self._told_of_files:
+            self._told_of_files = True
+            logger.warning(
+                "configurations travel as a JSON file, because %s; the script must read it: "
+                "`config = load_config_json(vars(args))` of cloudtune.checkpointing",
+                request.why_file,
+            )
 
     def _confirmed(self, prepared: AttemptRequest, taken: AlreadyExistsError) -> Mapping[str, Any]:
         """The description of the job of this name.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from cloudtune.errors import MetricError
+from cloudtune.constants import MAX_METRICS_SUPPORTED_BY_SAGEMAKER
+from cloudtune.errors import MetricError, OptionError
 
 FLOAT = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:[nN]a[nN]|[iI]nf(?:inity)?))"
 """A number in every notation, for use in a definition: ``MetricDefinition("loss", rf"loss={FLOAT}")``."""
@@ -92,3 +93,49 @@ def reporter_definitions(names: Sequence[str]) -> list[MetricDefinition]:
 def as_resource(value: float) -> int | float:
     """Units of work are whole; what isn't stays as it was printed."""
     return int(value) if math.isfinite(value) and value == int(value) else value
+
+
+def checked_names(given: Sequence[str] | None) -> tuple[str, ...] | None:
+    """``metrics_names`` of the backend. Raises ``OptionError``."""
+    if given is None:
+        return None
+    if isinstance(given, str) or not all(isinstance(name, str) for name in given):
+        raise OptionError(f"metrics_names={given!r} is no list of names", "for example ['accuracy', 'loss']")
+    if len(given) > MAX_METRICS_SUPPORTED_BY_SAGEMAKER:
+        raise OptionError(
+            f"{len(given)} metrics_names are more than SageMaker's {MAX_METRICS_SUPPORTED_BY_SAGEMAKER}",
+            "name those to be drawn in its console; the tuner reads all metrics anyway",
+        )
+    return tuple(given)
+
+
+def _definition(given: object) -> MetricDefinition:
+    if isinstance(given, MetricDefinition):
+        return given
+    if isinstance(given, Mapping) and given.keys() == {"Name", "Regex"}:
+        return MetricDefinition(given["Name"], given["Regex"])
+    raise MetricError(
+        f"{given!r} is no metric definition", """give MetricDefinition(name, regex) or {"Name": …, "Regex": …}"""
+    )
+
+
+def checked_definitions(
+    given: Sequence[MetricDefinition | Mapping[str, str]] | None,
+) -> tuple[MetricDefinition, ...] | None:
+    """``metric_definitions`` of the backend. Raises ``MetricError``."""
+    if given is None:
+        return None
+    if not isinstance(given, (list, tuple)):
+        raise MetricError(
+            f"metric_definitions={given!r} is no list", """give [MetricDefinition("loss", "loss=([-+0-9.e]+)"), …]"""
+        )
+    definitions = tuple(_definition(each) for each in given)
+    names = [definition.name for definition in definitions]
+    if not definitions:
+        raise MetricError("metric_definitions is empty", "give at least the objective's")
+    if len(set(names)) < len(names):
+        raise MetricError(f"metric_definitions names a metric twice: {', '.join(sorted(names))}", "keep one of each")
+    if len(names) > MAX_METRICS_SUPPORTED_BY_SAGEMAKER:
+        most = MAX_METRICS_SUPPORTED_BY_SAGEMAKER
+        raise MetricError(f"{len(names)} metric definitions are more than SageMaker's {most}", "leave some out")
+    return definitions
