@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -85,6 +87,22 @@ def test_large_objects_are_copied_in_parts_and_once(account: Sandbox) -> None:
     (original,), (copy,) = objects.listed(aws, source), objects.listed(aws, target)
     assert original.etag != copy.etag, "so the ETag alone doesn't tell that it is there"
     assert copied(aws, source, target) == 0
+
+
+@pytest.mark.parametrize(("operation", "sizes"), [("CopyObject", [1] * 4), ("UploadPartCopy", [12 * MB])])
+def test_objects_and_parts_are_copied_side_by_side(account: Sandbox, operation: str, sizes: list[int]) -> None:
+    aws = unretried()
+    source, target = S3Uri(account.bucket, f"side/{operation}"), S3Uri(account.bucket, f"by/{operation}")
+    for number, size in enumerate(sizes):
+        objects.put(aws, source / f"{number}.bin", b"x" * size)
+    together, turns = threading.Barrier(2, timeout=10), itertools.count()
+
+    def meet(**_: Any) -> None:
+        if next(turns) < 2:
+            together.wait()  # who is alone waits in vain, and fails
+
+    aws.client("s3").meta.events.register(f"before-send.s3.{operation}", meet)
+    assert copied(aws, source, target) == len(sizes)
 
 
 def test_an_upload_in_parts_that_fails_is_aborted(account: Sandbox) -> None:
