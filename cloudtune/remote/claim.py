@@ -64,24 +64,29 @@ class Holder:
 
 @dataclass(frozen=True)
 class Claim:
-    """On the experiment below ``uri``."""
+    """On the experiment below ``uri``. ``token`` tells our own claims from all others: one may be ours though its
+    answer was lost.
+    """
 
     aws: Aws
     uri: S3Uri
+    token: str = ""
 
     def holder(self) -> Holder | None:
         """Who runs the experiment, as far as can be known from here; None if nobody does."""
         found = self._found()
         if found is None:
             return None
-        holder, age = found
+        holder, age, _ = found
         return None if age > STALE or holder.has_died() else holder
 
     def take(self) -> None:
         """Raises ``JournalConflictError`` if somebody else has it."""
         found, ourselves = self._found(), Holder.ourselves()
         if found is not None:
-            holder, age = found
+            holder, age, token = found
+            if token and token == self.token:
+                return
             # the service runs one tuner job at a time, and the same one again after an interruption
             succeeds = bool(holder.job and ourselves.job)
             if age <= STALE and not succeeds and not holder.has_died():
@@ -94,7 +99,8 @@ class Claim:
 
     def renew(self) -> None:
         """Say that we live."""
-        s3.put(self.aws, self.uri / CLAIM_FILE, json.dumps(vars(Holder.ourselves())).encode())
+        content = {**vars(Holder.ourselves()), "token": self.token}
+        s3.put(self.aws, self.uri / CLAIM_FILE, json.dumps(content).encode())
 
     def let_go(self) -> None:
         """Nobody has to wait for us. No error if S3 can't be reached: it takes a little longer then."""
@@ -105,20 +111,21 @@ class Claim:
         """Say that we live until told otherwise, whatever the tuner is busy with: a launch may wait for minutes."""
         return Kept(self)
 
-    def _found(self) -> tuple[Holder, float] | None:
-        """Who said last that it runs the experiment, and how many seconds ago by S3's own clock."""
+    def _found(self) -> tuple[Holder, float, str] | None:
+        """Who said last that it runs the experiment, how many seconds ago by S3's own clock, and by which token."""
         where = self.uri / CLAIM_FILE
         try:
             answer = self.aws.call("s3", "GetObject", Bucket=where.bucket, Key=where.key)
             with translated("GetObject", str(where)):
                 content = json.loads(answer["Body"].read())
             holder = Holder(content["host"], content["machine"], content["pid"], content["job"])
+            token = str(content.get("token", ""))
         except NotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
             return None  # not ours: the journal decides
         now: datetime = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-        return holder, max(0.0, (now - answer["LastModified"]).total_seconds())
+        return holder, max(0.0, (now - answer["LastModified"]).total_seconds()), token
 
 
 class Kept:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,10 @@ class S3Storage:
         self._root = None if uri is None else S3Uri.parse(uri)
         self._aws = aws or Aws()
         self._kept: Kept | None = None
+        self._token = ""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_kept": None}
+        return {**self.__dict__, "_kept": None, "_token": ""}
 
     def uri(self, tuner_name: str) -> S3Uri:
         """The experiment's own prefix."""
@@ -52,11 +54,12 @@ class S3Storage:
         s3.put(self._aws, self.uri(file.parent.name) / file.name, file.read_bytes())
 
     def claim(self, folder: Path) -> None:
-        claim = Claim(self._aws, self.uri(folder.name))
+        self._token = self._token or uuid.uuid4().hex
+        claim = Claim(self._aws, self.uri(folder.name), self._token)
         claim.take()
-        self._kept = claim.keep()
         if not Holder.ourselves().job:  # a job that was interrupted begins again with the wish that it had not seen
             s3.delete(self._aws, [self.uri(folder.name) / STOP_MARKER])
+        self._kept = claim.keep()
 
     def look(self, folder: Path) -> bool:
         return s3.exists(self._aws, self.uri(folder.name) / STOP_MARKER)
@@ -65,6 +68,7 @@ class S3Storage:
         if self._kept is not None:
             self._kept.let_go()
             self._kept = None
+        self._token = ""
 
     def holder(self, tuner_name: str) -> Holder | None:
         """Who runs the experiment now, as far as can be known from here."""

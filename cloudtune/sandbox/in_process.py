@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -59,7 +60,8 @@ class _Answering:
             raise ConnectionClosedError(endpoint_url=request.url, error=lost) from lost
         if hasattr(answered, "close"):
             answered.close()
-        status, headers = begun[0][0], begun[0][1]
+        # every server says when it answered
+        status, headers = begun[0][0], {**dict(begun[0][1]), "Date": formatdate(usegmt=True)}
         raw = HTTPResponse(
             body=io.BytesIO(body),
             headers=headers,

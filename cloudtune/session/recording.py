@@ -10,6 +10,7 @@ from cloudtune.engine.ledger import Ledger
 from cloudtune.errors import TransientError
 from cloudtune.journal.events import Event
 from cloudtune.journal.store import JournalStore
+from cloudtune.session.patience import patiently
 from cloudtune.session.retries import LONGEST_PAUSE
 
 logger = logging.getLogger("cloudtune.tuner")
@@ -31,13 +32,21 @@ class Recorder:
         return self._seq > 0
 
     def replay(self) -> float:
-        """Tell a ledger that knows nothing what the journal has; the moment of the latest event, 0.0 without any."""
+        """Tell a ledger that knows nothing what the journal has; the moment of the latest event, 0.0 without any.
+
+        Raises ``TransientError`` if that can't be read for half an hour.
+        """
         latest = 0.0
-        for event in self._journal.read():
-            self._ledger.apply(event)
-            self._seq += 1
-            # a report that had to wait for older ones comes behind younger events
-            latest = max(latest, event.at)
+
+        def read() -> None:
+            nonlocal latest
+            for event in self._journal.read(self._seq):  # where it broke off
+                self._ledger.apply(event)
+                self._seq += 1
+                # a report that had to wait for older ones comes behind younger events
+                latest = max(latest, event.at)
+
+        patiently("reading the journal", read, self._clock)
         return latest
 
     def apply(self, *events: Event) -> None:

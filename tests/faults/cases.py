@@ -9,6 +9,7 @@ from typing import Any
 from cloudtune.sandbox.faults.named import NAMES, named_plan
 from cloudtune.sandbox.faults.plan import CallRule, FaultPlan, LaunchRule, LogRule, Pages, RunRule, Throttling, When
 from cloudtune.sandbox.script import Script
+from cloudtune.trial import Status
 from tests.faults import scripts
 from tests.virtual import Training
 
@@ -24,8 +25,10 @@ _SEED = 3
 class Case:
     """One column of the matrix.
 
-    ``harmless``: the fault can't change what is learned, so random search must find what it finds without the fault.
-    ``injected``: kinds of fault that must have happened, or the case proves nothing.
+    ``harmless``: the fault can't change what is reported, so random search must find what it finds without the fault,
+    to the last digit. ``bad``: what becomes of the trials whose scripts misbehave, where no scheduler ends them before.
+    ``injected``: kinds of fault that must have happened, or the case proves nothing. ``in_s3``: the experiment is kept
+    in S3, and there only the best trial keeps its checkpoint.
     """
 
     name: str
@@ -33,7 +36,9 @@ class Case:
     jobs: Script = field(default_factory=Training)
     request: Mapping[str, Any] = field(default_factory=dict)
     harmless: bool = True
+    bad: Status | None = None
     injected: tuple[str, ...] = ()
+    in_s3: bool = False
 
 
 def _calls(kind: str, operations: str, when: When) -> FaultPlan:
@@ -53,12 +58,37 @@ def _logs(rule: LogRule) -> FaultPlan:
 
 
 _OFTEN = When(0.1)
+_OF_NAMED = {
+    "throttled": (),  # who keeps to the documented rates is never throttled
+    "flaky-network": ("reset",),
+    "service-errors": ("unavailable",),
+    "outage": ("unavailable",),
+    "stale-views": ("stale-list", "stale-search"),
+    "slow-logs": ("late-line", "duplicated-line", "empty-page"),
+    "spot-storm": ("interrupted",),
+    "no-capacity": ("no-capacity",),
+    "small-pages": ("small-page",),
+    "bad-tuesday": ("unavailable", "stale-list", "late-line", "reset", "small-page"),
+}
+_SEEDS = {"spot-storm": 7}
+"""With which something happens."""
 NAMED = [
-    Case(f"plan {name}", named_plan(name, _SEED), request=_SPOT if name in ("spot-storm", "bad-tuesday") else {})
+    Case(
+        f"plan {name}",
+        named_plan(name, _SEEDS.get(name, _SEED)),
+        request=_SPOT if name in ("spot-storm", "bad-tuesday") else {},
+        injected=_OF_NAMED[name],
+        jobs=Training(seconds=150.0) if name == "outage" else Training(),  # so that it is in everybody's middle
+    )
     for name in NAMES
 ]
+_SLOW = {"sagemaker.CreateTrainingJob": 0.02, "sagemaker.ListTrainingJobs": 0.05, "logs.FilterLogEvents": 0.05}
 SINGLE = [
-    Case("throttling", FaultPlan("t", _SEED, throttling=Throttling()), injected=()),
+    Case(
+        "rates far below the documented ones",
+        FaultPlan("t", _SEED, throttling=Throttling(rates=_SLOW)),
+        injected=("throttled",),
+    ),
     *(
         Case(f"{kind} of every call", _calls(kind, "*", _OFTEN), injected=(kind,))
         for kind in ("throttled", "internal-error", "unavailable", "reset", "timeout")
@@ -85,12 +115,24 @@ SINGLE = [
     ),
     Case("listings in small pages", FaultPlan("p", _SEED, pages=Pages(jobs=2, objects=2, events=3))),
 ]
+_S3 = FaultPlan(
+    "s3",
+    _SEED,
+    calls=(CallRule("unavailable", "s3.*", When(0.15)), CallRule("throttled", "s3.*", When(0.1))),
+    pages=Pages(objects=1),
+)
+IN_S3 = [
+    Case(
+        "S3 answers 503 and pages of one object", _S3, injected=("unavailable", "throttled", "small-page"), in_s3=True
+    ),
+    Case("answers of S3 lost", _calls("timeout-after", "s3.*", When(0.2)), injected=("timeout-after",), in_s3=True),
+]
 SCRIPTS = [
-    Case("no metric", jobs=scripts.Sometimes(Training(), scripts.silent), harmless=False),
-    Case("crash at import", jobs=scripts.Sometimes(Training(), scripts.crashes_at_import), harmless=False),
-    Case("hangs", jobs=scripts.Sometimes(Training(), scripts.hangs), request=_SHORT, harmless=False),
+    Case("no metric", jobs=scripts.Sometimes(Training(), scripts.silent), bad=Status.failed),
+    Case("crash at import", jobs=scripts.Sometimes(Training(), scripts.crashes_at_import), bad=Status.failed),
+    Case("hangs", jobs=scripts.Sometimes(Training(), scripts.hangs), request=_SHORT, bad=Status.stopped),
     Case("NaN", jobs=scripts.NAN, harmless=False),
     Case("infinite", jobs=scripts.INFINITE, harmless=False),
     Case("minus infinite", jobs=scripts.MINUS_INFINITE, harmless=False),
 ]
-CASES = [*NAMED, *SINGLE, *SCRIPTS]
+CASES = [*NAMED, *SINGLE, *IN_S3, *SCRIPTS]

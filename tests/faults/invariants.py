@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -37,13 +38,19 @@ def _end(run: Virtual, ledger: Ledger, within_seconds: float) -> Iterator[str]:
 
 
 def _jobs(sandbox: Sandbox, ledger: Ledger) -> Iterator[str]:
-    """One job per attempt that was launched, none without, and none that still runs."""
-    names: Counter[str] = Counter()
+    """One job per attempt that was launched, none without, none beside another of its trial, none that still runs."""
+    names: set[str] = set()
+    ends: dict[int, tuple[float, str]] = {}
     with sandbox._running().ledger.reading() as jobs:
-        for job in jobs.values():
-            names[job.name] += 1
+        for job in sorted(jobs.values(), key=lambda job: job.created):
+            names.add(job.name)
             if not job.ended:
                 yield f"{job.name} still is {job.secondary}"
+            trial_id = int(job.name.split("-")[-2])
+            before, name = ends.get(trial_id, (0.0, ""))
+            if job.created < before:
+                yield f"{job.name} began while {name} was at work"
+            ends[trial_id] = (job.transitions[-1].start if job.ended else math.inf, job.name)
     assert ledger.tuner_name is not None
     intended = {
         f"{ledger.tuner_name}-{attempt.id.trial_id:05d}-{attempt.id.number}"
@@ -51,11 +58,11 @@ def _jobs(sandbox: Sandbox, ledger: Ledger) -> Iterator[str]:
         for attempt in trial.attempts
     }
     launched = {attempt.name for trial in ledger.trials for attempt in trial.attempts if attempt.name is not None}
-    if unknown := names.keys() - intended:
+    if unknown := names - intended:
         yield f"jobs that the journal doesn't know: {sorted(unknown)}"
-    if lost := launched - names.keys():
+    if lost := launched - names:
         yield f"launches without a job: {sorted(lost)}"
-    if unrecorded := names.keys() - launched:
+    if unrecorded := names - launched:
         yield f"jobs whose launch was never recorded: {sorted(unrecorded)}"
 
 

@@ -25,11 +25,11 @@ class Sometimes:
 
     def __call__(self, run: Run) -> Iterator[Step]:
         steps = self.training(run)
-        return self.bad(run, steps) if is_bad(run) else steps
+        return self.bad(run, steps) if is_bad(int(run.job_name.split("-")[-2])) else steps
 
 
-def is_bad(run: Run) -> bool:
-    return int(run.job_name.split("-")[-2]) % 3 == 1
+def is_bad(trial_id: int) -> bool:
+    return trial_id % 3 == 1
 
 
 def silent(run: Run, steps: Iterator[Step]) -> Iterator[Step]:
