@@ -6,7 +6,6 @@ import pickle
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,19 +14,6 @@ from cloudtune.aws import Aws, Rate, S3Uri, objects
 from cloudtune.clock import VirtualClock
 from cloudtune.errors import AccessDeniedError, InvalidRequestError, NotFoundError, OptionError
 from cloudtune.sandbox import Sandbox
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
-def account(sandbox: Sandbox, own_environment: None, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    for name, value in sandbox.environment().items():
-        monkeypatch.setenv(name, value)
-    return sandbox
 
 
 def test_endpoint_region_and_credentials_are_the_environment_s(account: Sandbox) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -20,19 +19,6 @@ from tests.aws.s3_faults import RawBody, fails_first, tampered, unretried
 
 MB = 1 << 20
 SMALL_PARTS = CopyLimits(single=8 * MB, part=5 * MB)
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
-def account(sandbox: Sandbox, own_environment: None, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    for name, value in sandbox.environment().items():
-        monkeypatch.setenv(name, value)
-    return sandbox
 
 
 def content_below(aws: Aws, prefix: S3Uri) -> dict[str, bytes]:

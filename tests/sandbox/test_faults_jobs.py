@@ -9,16 +9,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from cloudtune.clock import VirtualClock
 from cloudtune.sandbox import Delays, FaultPlan, Sandbox
 from cloudtune.sandbox.faults.plan import LaunchRule, RunRule, When
 from cloudtune.sandbox.script import Line, Run, Save, Script, Step
+from tests.sandbox.here import Here, here_with
 from tests.sandbox.support import (
     GROUP,
     client,
     create,
     describe,
-    job_request,
     lines_of,
     path_of,
     wait_for,
@@ -41,47 +40,27 @@ def counting(run: Run) -> Iterator[Step]:
         yield Save({"number": str(number).encode()})
 
 
-class Here:
-    """A sandbox in virtual time, with its begin as second 0."""
-
-    def __init__(self, sandbox: Sandbox, clock: VirtualClock) -> None:
-        self.sandbox = sandbox
-        self.clock = clock
-        self.begin = clock.now()
-        self.sagemaker = sandbox.client("sagemaker")
-
-    def create(self, name: str = "job", **changes: Any) -> None:
-        keeps = {"CheckpointConfig": {"S3Uri": f"s3://{self.sandbox.bucket}/{name}"}}
-        self.sagemaker.create_training_job(**job_request(self.sandbox, name, **{**keeps, **changes}))
-
-    def at(self, second: float, name: str = "job") -> dict[str, Any]:
-        self.clock.sleep(self.begin + second - self.clock.now())
-        found: dict[str, Any] = self.sagemaker.describe_training_job(TrainingJobName=name)
-        return found
-
-    def history(self, second: float, name: str = "job") -> list[tuple[str, float]]:
-        steps = self.at(second, name)["SecondaryStatusTransitions"]
-        return [(step["Status"], step["StartTime"].timestamp() - self.begin) for step in steps]
-
-    def lines(self) -> list[tuple[str, str]]:
-        """What was printed, and the stream's epoch relative to the first."""
-        events = self.sandbox.client("logs").filter_log_events(logGroupName=GROUP)["events"]
-        return [(event["logStreamName"], event["message"]) for event in events]
-
-
 @contextmanager
 def world(plan: FaultPlan, script: Script = counting, delays: Delays | None = None, **options: Any) -> Iterator[Here]:
-    clock = VirtualClock()
     delays = delays or Delays(starting=60.0, checkpoint_sync=1.0)
-    with Sandbox(jobs=script, clock=clock, delays=delays, faults=plan, **options) as sandbox:
-        yield Here(sandbox, clock)
+    with here_with(jobs=script, delays=delays, faults=plan, **options) as here:
+        yield here
+
+
+def create_keeping(here: Here, name: str = "job", **changes: Any) -> None:
+    """A job with checkpoints of its own."""
+    here.create(name, **{**here.keeping(name), **changes})
+
+
+def lines_and_streams(here: Here) -> list[tuple[str, str]]:
+    return [(event["logStreamName"], event["message"]) for event in here.events()]
 
 
 def refusals(here: Here, names: list[str], **changes: Any) -> list[str]:
     found = []
     for name in names:
         try:
-            here.create(name, **changes)
+            create_keeping(here, name, **changes)
             found.append("")
         except ClientError as error:
             found.append(error.response["Error"]["Code"])
@@ -94,13 +73,13 @@ def refusals(here: Here, names: list[str], **changes: Any) -> list[str]:
 def test_somebody_else_in_the_account_uses_the_quota_up() -> None:
     plan = FaultPlan(launches=(LaunchRule("limit-exceeded", "ml.m5.*", When(windows=((60.0, 120.0),))),))
     with world(plan, quotas={"ml.m5.large": 4}) as here:
-        here.create("before")
+        create_keeping(here, "before")
         here.clock.sleep(60.0)
         with pytest.raises(ClientError) as caught:
-            here.create("within")
-        here.create("other-type", ResourceConfig={"InstanceType": "ml.c5.xlarge"})
+            create_keeping(here, "within")
+        create_keeping(here, "other-type", ResourceConfig={"InstanceType": "ml.c5.xlarge"})
         here.clock.sleep(60.0)
-        here.create("after")
+        create_keeping(here, "after")
         assert here.sandbox.faults_injected() == {"limit-exceeded": 1}
     assert caught.value.response["Error"]["Code"] == "ResourceLimitExceeded"
     assert (
@@ -121,14 +100,14 @@ def test_a_refused_job_was_not_created_and_its_name_stays_free() -> None:
 def test_a_job_without_instances_fails_after_a_while() -> None:
     plan = FaultPlan(launches=(LaunchRule("no-capacity", when=When(windows=((0.0, 100.0),)), wait=90.0),))
     with world(plan) as here:
-        here.create("early")
+        create_keeping(here, "early")
         early = here.at(89.0, "early")
         assert early["SecondaryStatus"] == "Starting"
         failed = here.at(91.0, "early")
         assert (failed["TrainingJobStatus"], failed["FailureReason"]) == ("Failed", NO_CAPACITY)
         assert "BillableTimeInSeconds" not in failed
         here.clock.sleep(20.0)
-        here.create("late")
+        create_keeping(here, "late")
         assert here.at(200.0, "late")["SecondaryStatus"] == "Training"
         assert here.sandbox.faults_injected() == {"no-capacity": 1}
 
@@ -136,14 +115,14 @@ def test_a_job_without_instances_fails_after_a_while() -> None:
 def test_a_spot_job_waits_for_instances_until_there_are_some() -> None:
     plan = FaultPlan(launches=(LaunchRule("no-capacity", when=When(windows=((0.0, 1000.0),))),))
     with world(plan) as here:
-        here.create(**SPOT)
+        create_keeping(here, **SPOT)
         assert here.history(2000.0) == [("Starting", 0.0), ("Downloading", 1060.0), ("Training", 1060.0)]
 
 
 def test_a_spot_job_waits_no_longer_than_it_may() -> None:
     plan = FaultPlan(launches=(LaunchRule("no-capacity", when=When(windows=((0.0, 1e6),))),))
     with world(plan) as here:
-        here.create(**SPOT)
+        create_keeping(here, **SPOT)
         assert here.history(20_000.0) == [("Starting", 0.0), ("MaxWaitTimeExceeded", 14_400.0)]
 
 
@@ -153,10 +132,10 @@ def test_a_spot_job_waits_no_longer_than_it_may() -> None:
 def test_an_interrupted_job_goes_on_from_its_checkpoint_and_pays_for_what_ran() -> None:
     plan = FaultPlan(runs=(RunRule("interrupted", at=(90.0, 150.0), pause=200.0),))
     with world(plan) as here:
-        here.create(**SPOT)
+        create_keeping(here, **SPOT)
         history = here.history(10_000.0)
         job = here.at(10_000.0)
-        lines = here.lines()
+        lines = lines_and_streams(here)
         assert here.sandbox.faults_injected() == {"interrupted": 2}
     assert history[:10] == [
         ("Starting", 0.0),
@@ -180,15 +159,15 @@ def test_an_interrupted_job_goes_on_from_its_checkpoint_and_pays_for_what_ran() 
 
 def test_only_spot_jobs_are_interrupted() -> None:
     with world(FaultPlan(runs=(RunRule("interrupted", at=(90.0,)),))) as here:
-        here.create(StoppingCondition={"MaxRuntimeInSeconds": 7200})
+        create_keeping(here, StoppingCondition={"MaxRuntimeInSeconds": 7200})
         assert "Interrupted" not in [status for status, _ in here.history(10_000.0)]
         assert here.sandbox.faults_injected() == {}
 
 
 def test_a_job_is_interrupted_on_demand_while_it_has_instances() -> None:
     with world(FaultPlan()) as here:
-        here.create("spot", **SPOT)
-        here.create("plain")
+        create_keeping(here, "spot", **SPOT)
+        create_keeping(here, "plain")
         with pytest.raises(ValueError, match="'spot' has no instances at the moment: it is Starting"):
             here.sandbox.interrupt("spot")
         here.at(100.0, "spot")
@@ -203,7 +182,7 @@ def test_a_job_is_interrupted_on_demand_while_it_has_instances() -> None:
 def test_a_running_job_is_lost(kind: str, word: str) -> None:
     with world(FaultPlan(runs=(RunRule(kind, "job-*", at=(100.0,)),))) as here:
         for name in ("job-1", "other"):
-            here.create(name, StoppingCondition={"MaxRuntimeInSeconds": 7200})
+            create_keeping(here, name, StoppingCondition={"MaxRuntimeInSeconds": 7200})
         job = here.at(200.0, "job-1")
         assert job["TrainingJobStatus"] == "Failed"
         assert job["FailureReason"].startswith(word)
@@ -216,7 +195,7 @@ def fates(seed: int, names: list[str], looks: int) -> dict[str, Any]:
     plan = FaultPlan(seed=seed, runs=(RunRule("interrupted", per_hour=3.0, pause=60.0),))
     with world(plan) as here:
         for name in names:
-            here.create(name, **SPOT)
+            create_keeping(here, name, **SPOT)
         for look in range(looks):
             here.at(look * 100.0, names[0])
         return {name: here.history(30_000.0, name) for name in names}

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cloudtune.clock import VirtualClock
 from cloudtune.sandbox import FaultPlan, Sandbox
 from cloudtune.sandbox.faults.plan import LogRule, Pages
 from cloudtune.sandbox.script import Line, Run, Step
-from tests.sandbox.support import GROUP, client, create, job_request, lines_of, wait_for_end
+from tests.sandbox.here import Here, here_with
+from tests.sandbox.support import GROUP, client, create, lines_of, wait_for_end
 
 Event = dict[str, Any]
 
@@ -21,38 +21,20 @@ def talking(run: Run) -> Iterator[Step]:
         yield Line(f"{run.job_name} {number}", after=10.0)
 
 
-class Here:
-    def __init__(self, sandbox: Sandbox, clock: VirtualClock) -> None:
-        self.sandbox = sandbox
-        self.clock = clock
-        self.begin = clock.now()
-        self.logs = sandbox.client("logs")
+def messages(here: Here) -> list[str]:
+    return [event["message"] for event in here.events()]
 
-    def create(self, *names: str) -> None:
-        for name in names:
-            self.sandbox.client("sagemaker").create_training_job(**job_request(self.sandbox, name))
 
-    def until(self, second: float) -> None:
-        self.clock.sleep(self.begin + second - self.clock.now())
-
-    def events(self, **options: Any) -> list[Event]:
-        pages = self.logs.get_paginator("filter_log_events").paginate(logGroupName=GROUP, **options)
-        return [event for page in pages for event in page["events"]]
-
-    def messages(self) -> list[str]:
-        return [event["message"] for event in self.events()]
-
-    def arrivals(self, name: str) -> list[float]:
-        """How much later than it was printed each line can be read, in seconds."""
-        found = self.events(logStreamNamePrefix=f"{name}/")
-        return [(event["ingestionTime"] - event["timestamp"]) / 1000 for event in found]
+def arrivals(here: Here, name: str) -> list[float]:
+    """How much later than it was printed each line can be read, in seconds."""
+    found = here.events(logStreamNamePrefix=f"{name}/")
+    return [(event["ingestionTime"] - event["timestamp"]) / 1000 for event in found]
 
 
 @contextmanager
 def world(rule: LogRule = LogRule(), seed: int = 0, **parts: Any) -> Iterator[Here]:  # noqa: B008 - it is frozen
-    clock = VirtualClock()
-    with Sandbox(jobs=talking, clock=clock, faults=FaultPlan(seed=seed, logs=rule, **parts)) as sandbox:
-        yield Here(sandbox, clock)
+    with here_with(jobs=talking, faults=FaultPlan(seed=seed, logs=rule, **parts)) as here:
+        yield here
 
 
 # -- late --------------------------------------------------------------------------------------------------------------
@@ -62,12 +44,12 @@ def test_late_lines_are_readable_minutes_after_their_neighbours() -> None:
     with world(LogRule(late=180.0, late_lines=0.3)) as here:
         here.create("job")
         here.until(305.0)
-        early = here.messages()
+        early = messages(here)
         assert 0 < len(early) < 30
         here.until(600.0)
         # where they belong, by time: behind a reader who has gone on
-        assert here.messages() == [f"job {number}" for number in range(30)]
-        late = [seconds for seconds in here.arrivals("job") if seconds > 0]
+        assert messages(here) == [f"job {number}" for number in range(30)]
+        late = [seconds for seconds in arrivals(here, "job") if seconds > 0]
         assert len(late) == here.sandbox.faults_injected()["late-line"]
         assert 3 <= len(late) <= 16
         assert all(90.0 <= seconds <= 180.0 for seconds in late)
@@ -78,9 +60,10 @@ def test_streams_are_out_of_order_with_each_other() -> None:
     """What one job printed first can be read after what another one printed later."""
     with world(LogRule(late=180.0, late_streams=0.5)) as here:
         names = [f"job-{number}" for number in range(6)]
-        here.create(*names)
+        for name in names:
+            here.create(name)
         here.until(1000.0)
-        lags = {name: set(here.arrivals(name)) for name in names}
+        lags = {name: set(arrivals(here, name)) for name in names}
         assert all(len(found) == 1 for found in lags.values())
         assert len(set.union(*lags.values())) > 2
 
@@ -89,14 +72,15 @@ def test_the_same_lines_are_late_whoever_prints_first() -> None:
     seen = []
     for names in (["a", "b", "c"], ["c", "b", "a"]):
         with world(LogRule(late=60.0, late_lines=0.5, duplicated=0.2)) as here:
-            here.create(*names)
+            for name in names:
+                here.create(name)
             here.until(1000.0)
-            seen.append({name: here.arrivals(name) for name in names})
+            seen.append({name: arrivals(here, name) for name in names})
     assert seen[0] == seen[1]
     with world(LogRule(late=60.0, late_lines=0.5, duplicated=0.2), seed=1) as here:
         here.create("a")
         here.until(1000.0)
-        assert here.arrivals("a") != seen[0]["a"]
+        assert arrivals(here, "a") != seen[0]["a"]
 
 
 # -- twice -------------------------------------------------------------------------------------------------------------
@@ -106,7 +90,7 @@ def test_a_doubled_line_has_the_same_moment_and_another_id() -> None:
     with world(LogRule(duplicated=0.3, again_after=50.0)) as here:
         here.create("job")
         here.until(300.0)
-        first = here.messages()
+        first = messages(here)
         here.until(1000.0)
         events = here.events()
         doubled = here.sandbox.faults_injected()["duplicated-line"]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from cloudtune.clock import VirtualClock
 from cloudtune.sandbox import Delays, FaultPlan, Sandbox
 from cloudtune.sandbox.faults.plan import Lag, Pages, Views
 from cloudtune.sandbox.script import Line, Run, Step
-from tests.sandbox.support import client, create, job_request, path_of, wait_for_end
+from tests.sandbox.here import Here, here_with
+from tests.sandbox.support import client, create, path_of, wait_for_end
 
 STALE = Views(describe=Lag(5.0, 20.0), list=Lag(10.0, 40.0), search=Lag(30.0, 80.0))
 
@@ -22,40 +21,23 @@ def minute(run: Run) -> Iterator[Step]:
     yield Line("loss=2", after=30.0)
 
 
-class Here:
-    """A sandbox with stale views in virtual time: a job is created at second 0, and runs from 100 to 160."""
+METRIC = {"MetricDefinitions": [{"Name": "loss", "Regex": "loss=([0-9]+)"}]}
 
-    def __init__(self, sandbox: Sandbox, clock: VirtualClock) -> None:
-        self.sandbox = sandbox
-        self.clock = clock
-        self.begin = clock.now()
-        self.sagemaker = sandbox.client("sagemaker")
 
-    def create(self, name: str = "job", **changes: Any) -> None:
-        metric = {"MetricDefinitions": [{"Name": "loss", "Regex": "loss=([0-9]+)"}]}
-        self.sagemaker.create_training_job(**job_request(self.sandbox, name, AlgorithmSpecification=metric, **changes))
-
-    def until(self, second: float) -> None:
-        self.clock.sleep(self.begin + second - self.clock.now())
-
-    def described(self, name: str = "job") -> dict[str, Any]:
-        found: dict[str, Any] = self.sagemaker.describe_training_job(TrainingJobName=name)
-        return found
-
-    def statuses(self) -> tuple[str, str, str]:
-        """The job's secondary status as Describe, List and Search have it; "" for unknown."""
-        try:
-            described = self.described()["SecondaryStatus"]
-        except ClientError as error:
-            assert "Requested resource not found" in str(error)
-            described = ""
-        listed = self.sagemaker.list_training_jobs()["TrainingJobSummaries"]
-        found = self.sagemaker.search(Resource="TrainingJob")["Results"]
-        return (
-            described,
-            listed[0]["SecondaryStatus"] if listed else "",
-            found[0]["TrainingJob"]["SecondaryStatus"] if found else "",
-        )
+def statuses(here: Here) -> tuple[str, str, str]:
+    """The job's secondary status as Describe, List and Search have it; "" for unknown."""
+    try:
+        described = here.described()["SecondaryStatus"]
+    except ClientError as error:
+        assert "Requested resource not found" in str(error)
+        described = ""
+    listed = here.sagemaker.list_training_jobs()["TrainingJobSummaries"]
+    found = here.sagemaker.search(Resource="TrainingJob")["Results"]
+    return (
+        described,
+        listed[0]["SecondaryStatus"] if listed else "",
+        found[0]["TrainingJob"]["SecondaryStatus"] if found else "",
+    )
 
 
 @pytest.fixture
@@ -64,10 +46,10 @@ def stale() -> Iterator[Here]:
 
 
 def world(plan: FaultPlan) -> Iterator[Here]:
-    clock = VirtualClock()
+    """A job that is created at second 0 runs from 100 to 160."""
     delays = Delays(starting=100.0, uploading=10.0, stopping=10.0)
-    with Sandbox(jobs=minute, clock=clock, delays=delays, faults=plan) as sandbox:
-        yield Here(sandbox, clock)
+    with here_with({"AlgorithmSpecification": METRIC}, jobs=minute, delays=delays, faults=plan) as here:
+        yield here
 
 
 def test_each_view_knows_a_new_job_in_its_own_time(stale: Here) -> None:
@@ -75,7 +57,7 @@ def test_each_view_knows_a_new_job_in_its_own_time(stale: Here) -> None:
     seen = []
     for second in (0.0, 4.0, 6.0, 11.0, 29.0, 31.0):
         stale.until(second)
-        seen.append(stale.statuses())
+        seen.append(statuses(stale))
     assert seen == [
         ("", "", ""),
         ("", "", ""),
@@ -92,7 +74,7 @@ def test_each_view_shows_a_change_in_its_own_time(stale: Here) -> None:
     seen = []
     for second in (99.0, 119.0, 121.0, 139.0, 141.0, 179.0, 181.0, 252.0):
         stale.until(second)
-        seen.append(stale.statuses())
+        seen.append(statuses(stale))
     assert seen == [
         ("Starting", "Starting", "Starting"),
         ("Starting", "Starting", "Starting"),

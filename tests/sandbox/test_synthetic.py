@@ -21,6 +21,7 @@ from cloudtune.sandbox.training.execution import Mishap, no_mishaps
 from cloudtune.sandbox.training.job import COMPLETED, DOWNLOADING, INTERRUPTED, STARTING, TRAINING, UPLOADING, Job
 from cloudtune.sandbox.training.ledger import Ledger
 from cloudtune.sandbox.training.synthetic import SyntheticExecutor
+from tests.sandbox.here import Here, here_with
 from tests.sandbox.support import GROUP, job_request, path_of
 
 SLOW = Delays(
@@ -36,56 +37,19 @@ def hourly(run: Run) -> Iterator[Step]:
         yield Line(f"minute {minute}", after=60.0)
 
 
-class Here:
-    """A sandbox on a virtual clock, with its begin as time 0."""
-
-    def __init__(self, sandbox: Sandbox, clock: VirtualClock) -> None:
-        self.sandbox = sandbox
-        self.clock = clock
-        self.begin = clock.now()
-        self.sagemaker = sandbox.client("sagemaker")
-        self.logs = sandbox.client("logs")
-        self.s3 = sandbox.client("s3")
-
-    def create(self, name: str = "job", **changes: Any) -> None:
-        limit = {"StoppingCondition": {"MaxRuntimeInSeconds": 86_400}}
-        self.sagemaker.create_training_job(**job_request(self.sandbox, name, **{**limit, **changes}))
-
-    def at(self, second: float, name: str = "job") -> dict[str, Any]:
-        """The job's description then."""
-        self.clock.sleep(self.begin + second - self.clock.now())
-        described: dict[str, Any] = self.sagemaker.describe_training_job(TrainingJobName=name)
-        return described
-
-    def history(self, second: float, name: str = "job") -> list[tuple[str, float]]:
-        """Each status by then, and when it began."""
-        steps = self.at(second, name)["SecondaryStatusTransitions"]
-        return [(step["Status"], step["StartTime"].timestamp() - self.begin) for step in steps]
-
-    def printed(self, name: str = "job") -> list[tuple[str, float]]:
-        """What can be read of its log now, and when it was printed."""
-        pages = self.logs.get_paginator("filter_log_events").paginate(
-            logGroupName=GROUP, logStreamNamePrefix=f"{name}/"
-        )
-        events = [event for page in pages for event in page["events"]]
-        return [(event["message"], event["timestamp"] / 1000 - self.begin) for event in events]
-
-    def kept(self) -> dict[str, str]:
-        """What lies below the checkpoint's prefix now."""
-        listed = self.s3.list_objects_v2(Bucket=self.sandbox.bucket, Prefix="keep/").get("Contents", [])
-        read = {each["Key"]: self.s3.get_object(Bucket=self.sandbox.bucket, Key=each["Key"]) for each in listed}
-        return {key.removeprefix("keep/"): answer["Body"].read().decode() for key, answer in read.items()}
-
-    @property
-    def keeping(self) -> dict[str, Any]:
-        return {"CheckpointConfig": {"S3Uri": f"s3://{self.sandbox.bucket}/keep"}}
+def kept(here: Here) -> dict[str, str]:
+    """What lies below the checkpoint's prefix now."""
+    bucket = here.sandbox.bucket
+    listed = here.s3.list_objects_v2(Bucket=bucket, Prefix="keep/").get("Contents", [])
+    read = {each["Key"]: here.s3.get_object(Bucket=bucket, Key=each["Key"]) for each in listed}
+    return {key.removeprefix("keep/"): answer["Body"].read().decode() for key, answer in read.items()}
 
 
 @contextmanager
 def sandbox_of(script: Script, delays: Delays = SLOW) -> Iterator[Here]:
-    clock = VirtualClock()
-    with Sandbox(jobs=script, clock=clock, delays=delays) as sandbox:
-        yield Here(sandbox, clock)
+    limit = {"StoppingCondition": {"MaxRuntimeInSeconds": 86_400}}
+    with here_with(limit, jobs=script, delays=delays) as here:
+        yield here
 
 
 # -- time --------------------------------------------------------------------------------------------------------------
@@ -313,32 +277,32 @@ def counting(run: Run) -> Iterator[Step]:
 
 def test_checkpoints_reach_s3_in_turns_and_at_the_end() -> None:
     with sandbox_of(counting) as here:
-        here.create(**here.keeping)
+        here.create(**here.keeping())
         here.at(104.0)
-        assert here.kept() == {}
+        assert kept(here) == {}
         here.at(106.0)
-        assert here.kept() == {"count": "1", "old-1": ""}
+        assert kept(here) == {"count": "1", "old-1": ""}
         here.at(121.0)
-        assert here.kept()["count"] == "2", "the third was saved as the turn was over"
+        assert kept(here)["count"] == "2", "the third was saved as the turn was over"
         here.sagemaker.stop_training_job(TrainingJobName="job")
         here.at(122.5)
-        assert here.kept() == {"count": "4", "old-3": "", "last": "word"}
+        assert kept(here) == {"count": "4", "old-3": "", "last": "word"}
 
 
 def test_the_next_job_of_a_prefix_goes_on_from_there() -> None:
     with sandbox_of(counting) as here:
-        here.create("first", **here.keeping)
+        here.create("first", **here.keeping())
         here.at(121.0, "first")
         here.sagemaker.stop_training_job(TrainingJobName="first")
         here.at(300.0, "first")
-        here.create("second", **here.keeping)
+        here.create("second", **here.keeping())
         here.at(300.0 + 90.0 + 21.0, "second")
-        assert here.kept()["count"] == "5"
+        assert kept(here)["count"] == "5"
 
 
 def test_an_object_is_as_old_as_its_virtual_time_says() -> None:
     with sandbox_of(counting) as here:
-        here.create(**here.keeping)
+        here.create(**here.keeping())
         here.at(400.0)
         (about,) = here.s3.list_objects_v2(Bucket=here.sandbox.bucket, Prefix="keep/count")["Contents"]
         assert about["LastModified"].timestamp() - here.begin == pytest.approx(390.0, abs=1.0)
@@ -365,17 +329,17 @@ def spot(here: Here, **changes: Any) -> None:
 
 def test_an_interrupted_job_starts_again_from_what_was_in_s3() -> None:
     with sandbox_of(counting) as here:
-        spot(here, **here.keeping)
+        spot(here, **here.keeping())
         here.at(118.0)
         executor, job = executor_of(here)
         executor.interrupt(job("job"))
-        assert here.kept()["count"] == "1"
+        assert kept(here)["count"] == "1"
         # the second of two counts was not in S3 yet; then 60 s without instances
         assert here.history(210.0)[3:] == [
             (INTERRUPTED, 118.0), (STARTING, 118.0), (DOWNLOADING, 178.0), (TRAINING, 208.0),
         ]  # fmt: skip
         here.at(224.0)
-        assert here.kept()["count"] == "2"
+        assert kept(here)["count"] == "2"
         streams = here.logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix="job/")["logStreams"]
         assert len(streams) == 2
         ended = here.at(20_000.0)
@@ -401,10 +365,10 @@ def test_a_job_fails_for_a_reason_from_outside() -> None:
     with sandbox_of(counting) as here:
         executor, job = executor_of(here)
         executor.mishaps = lambda job, restarts: Mishap(20.0, "CapacityError: no instances left")
-        here.create(**here.keeping)
+        here.create(**here.keeping())
         ended = here.at(1000.0)
         assert (ended["TrainingJobStatus"], ended["FailureReason"]) == ("Failed", "CapacityError: no instances left")
-        assert here.kept() == {"count": "1", "old-1": ""}, "nothing is uploaded after it"
+        assert kept(here) == {"count": "1", "old-1": ""}, "nothing is uploaded after it"
         executor.mishaps = no_mishaps
         here.create("other")
         executor.fail(job("other"), "InternalServerError: sorry")
