@@ -2,12 +2,15 @@
 
     python tests/performance/scale.py [workers[:trials] ...]
 
-Default: 10, 100 and 1,000 workers, five trials each; ASHA on the sandbox with its realistic delays and synthetic jobs,
-which answers through the real botocore, pages and limits included. Beside our calls those that Syne Tune 0.13's
+Default: 10, 100, 200 and 1,000 workers, five trials each; ASHA on the sandbox with its realistic delays and synthetic
+jobs, which answers through the real botocore, pages and limits included. Beside our calls those that Syne Tune 0.13's
 SageMaker backend makes for as many looks at as many running trials: ceil(n/20) + n + 2n per look (Search,
 DescribeLogStreams, GetLogEvents of one page), 2 per start, 1 per stop.
 
 The tuner's own time is the processor's, without what the sandbox takes to answer; memory is that of both together.
+Of few workers most calls are looks, two every five seconds whatever runs: each trial has a large share of them. Ends
+with 1 and says so if something is not as promised: rates, calls per look, and, from 200 workers on, calls per trial,
+memory and time per observation.
 """
 
 from __future__ import annotations
@@ -37,7 +40,9 @@ from cloudtune.trial import Config
 from tests.metering import DOCUMENTED_RATES, Meter
 from tests.virtual import Training, virtual
 
-DEFAULT_SIZES = ((10, 50), (100, 500), (1000, 5000))
+DEFAULT_SIZES = ((10, 50), (100, 500), (200, 1000), (1000, 5000))
+PROMISED_FROM = 200
+"""Workers."""
 SPACE = {"width": uniform(0.0, 1.0), "speed": uniform(30.0, 90.0), "epochs": 27}
 
 
@@ -153,6 +158,27 @@ def show(costs: Sequence[Cost]) -> None:
         console.print(table)
 
 
+def broken(cost: Cost) -> list[str]:
+    """What is not as promised."""
+    found = [
+        f"{operation}: {cost.peaks[operation]:g} calls in a second, {rate} are granted"
+        for operation, rate in DOCUMENTED_RATES.items()
+        if cost.peaks[operation] > rate
+    ]
+    # of two kinds, a page per hundred each; what starts and ends is shared by all
+    if max(cost.calls_per_look) > 10 + 2 * math.ceil(cost.workers / 100):
+        found.append(f"{max(cost.calls_per_look)} calls in one look")
+    if cost.workers >= PROMISED_FROM:
+        _, early, *_, late = cost.milliseconds
+        if cost.calls / cost.trials >= 6:
+            found.append(f"{cost.calls / cost.trials:.1f} calls per trial")
+        if cost.megabytes >= 500:
+            found.append(f"{cost.megabytes:.0f} MB")
+        if late > 1.5 * early:
+            found.append(f"{late:.2f} ms per observation in the end, {early:.2f} in the beginning")
+    return [f"{cost.workers} workers: {each}" for each in found]
+
+
 def sizes(arguments: Sequence[str]) -> list[tuple[int, int]]:
     pairs = [argument.partition(":") for argument in arguments]
     return [(int(workers), int(trials or 5 * int(workers))) for workers, _, trials in pairs]
@@ -160,7 +186,9 @@ def sizes(arguments: Sequence[str]) -> list[tuple[int, int]]:
 
 def main() -> None:
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        show(pool.map(experiment, sizes(sys.argv[1:]) or DEFAULT_SIZES, chunksize=1))
+        costs = pool.map(experiment, sizes(sys.argv[1:]) or DEFAULT_SIZES, chunksize=1)
+    show(costs)
+    sys.exit("\n".join(each for cost in costs for each in broken(cost)) or 0)
 
 
 if __name__ == "__main__":

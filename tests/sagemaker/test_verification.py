@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from cloudtune.errors import NotAsAskedError
 from cloudtune.sagemaker.verification import differences
 from cloudtune.trial import Cause, Status
 from tests.sagemaker.every_field import every_field
+from tests.sagemaker.support import attempt, in_virtual_time, on
 from tests.virtual import jobs_of, virtual
 
 REQUEST: dict[str, Any] = {
@@ -130,7 +132,7 @@ class Changing:
 
     def _changed(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:
         self.launches += 1
-        return {**params, **self._fields}
+        return {name: value for name, value in {**params, **self._fields}.items() if value is not None}
 
 
 def test_an_experiment_whose_jobs_are_not_what_was_asked_for_ends_at_once() -> None:
@@ -149,6 +151,35 @@ def test_an_experiment_whose_jobs_are_not_what_was_asked_for_ends_at_once() -> N
         assert {trial.status for trial in tuner.ledger.trials} <= {Status.failed, Status.stopped}
 
 
+POOLS: dict[str, Any] = {"quotas": {"ml.m5.large for training warm pool usage": 9}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "changed", "says"),
+    [
+        (
+            {"VpcConfig": {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}},
+            {"VpcConfig": None},
+            "VpcConfig: asked .*, got nothing",
+        ),
+        ({"Environment": {"MODE": "x"}}, {"Environment": None}, r"Environment\.MODE: asked a value, got nothing"),
+        (
+            {"ResourceConfig": {"KeepAlivePeriodInSeconds": 600}},
+            {"ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10}},
+            r"ResourceConfig\.KeepAlivePeriodInSeconds: asked 600, got nothing",
+        ),
+        ({}, {"CheckpointConfig": None}, "CheckpointConfig: asked .*, got nothing"),
+    ],
+    ids=["vpc", "environment", "keep-alive", "checkpoint"],
+)
+def test_whatever_is_lost_on_its_way_ends_it(asked: dict[str, Any], changed: dict[str, Any], says: str) -> None:
+    with virtual(request=asked, n_workers=2, sandbox_options=POOLS) as (sandbox, tuner, _):
+        Changing(tuner, **changed)
+        with pytest.raises(NotAsAskedError, match=says):
+            tuner.run()
+        assert all(job["TrainingJobStatus"] == "Stopped" for job in jobs_of(sandbox))
+
+
 def test_jobs_as_asked_for_are_compared_in_few_calls_and_nobody_hears_of_it() -> None:
     with virtual(n_workers=7) as (sandbox, tuner, _):
         tuner.run()
@@ -156,3 +187,60 @@ def test_jobs_as_asked_for_are_compared_in_few_calls_and_nobody_hears_of_it() ->
         assert sandbox.call_counts()["sagemaker.DescribeTrainingJob"] <= 2
         assert sandbox.call_counts()["sagemaker.Search"] <= 10
         assert all(trial.current.cause is Cause.NONE for trial in tuner.ledger.trials)
+
+
+# -- launched by a process that has died -----------------------------------------------------------
+
+
+def adopted_by_another(launched: dict[str, Any], wanted: dict[str, Any]) -> tuple[Counter[str], list[Any]]:
+    """A tuner of ``launched`` dies right after two launches, one of ``wanted`` takes over: calls, jobs in the end."""
+    with in_virtual_time(request=launched, **POOLS) as first:
+        both = [attempt(number, x=0.5, epochs=3) for number in range(2)]
+        for trial in both:
+            first.backend.start(trial)
+        second = on(first.sandbox, first.clock, request=wanted)
+        first.sandbox.reset_call_counts()
+        second.backend.adopt(both)
+        second.seen.finish(*both)
+        return first.sandbox.call_counts(), jobs_of(first.sandbox)
+
+
+KEPT = {"ResourceConfig": {"KeepAlivePeriodInSeconds": 600}}
+
+
+@pytest.mark.parametrize("wanted", [{"Environment": {"MODE": "x"}}, KEPT], ids=["environment", "keep-alive"])
+def test_after_a_crash_jobs_as_asked_for_are_nothing_to_talk_about(
+    wanted: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    calls, _ = adopted_by_another(wanted, wanted)
+    # which may have been launched before pools were wanted, or without one
+    adopted_by_another({name: value for name, value in wanted.items() if name == "Environment"}, wanted)
+    assert "is not what" not in caplog.text
+    assert calls["sagemaker.DescribeTrainingJob"] <= 2
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        (
+            {"EnableManagedSpotTraining": True, "StoppingCondition": {"MaxWaitTimeInSeconds": 90_000}},
+            "EnableManagedSpotTraining: asked True, got ",
+        ),
+        ({"VpcConfig": {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}}, "VpcConfig: asked {'Sec"),
+        ({"Environment": {"MODE": "x"}}, "Environment.MODE: asked a value, got nothing"),
+        (
+            {"CheckpointConfig": {"S3Uri": "s3://any/x", "LocalPath": "/opt/ml/own"}},
+            "CheckpointConfig.LocalPath: asked '/opt/ml/own', got ",
+        ),
+    ],
+    ids=["spot", "vpc", "environment", "checkpoint"],
+)
+def test_after_a_crash_what_a_job_lacks_is_an_error_in_the_log_once_and_ends_nothing(
+    wanted: dict[str, Any], says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    # it may be on purpose: nobody knows what the one that launched them was told
+    _, jobs = adopted_by_another({}, wanted)
+    said = [record for record in caplog.records if "from before this session" in record.message]
+    assert [record.levelname for record in said] == ["ERROR"]
+    assert says in said[0].message
+    assert {job["TrainingJobStatus"] for job in jobs} == {"Completed"}
