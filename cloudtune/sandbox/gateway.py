@@ -18,8 +18,8 @@ from cloudtune.sandbox.faults.pages import smaller_listing
 from cloudtune.sandbox.guards import CallLocks, changes_state
 from cloudtune.sandbox.refusals import not_implemented, refusal
 from cloudtune.sandbox.replies import Reply, json_reply
+from cloudtune.sandbox.wsgi import Wsgi, drained
 
-Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 Responder = Callable[[Call], "Reply | None"]
 """Answers a call, raises AwsError, or returns None: not mine."""
 
@@ -74,11 +74,7 @@ class Gateway:
         if refused is not None:
             return _send(refusal(call, refused), start_response, with_body=call.method != "HEAD")
         if fault.done:
-            answered = self._answer(call, environ, lambda *_: None)
-            for _ in answered:
-                pass
-            if hasattr(answered, "close"):
-                answered.close()
+            drained(self._answer(call, environ, lambda *_: None))
         raise ConnectionLostError(fault.timed_out)
 
     def _answer(self, call: Call, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -112,10 +108,7 @@ class Gateway:
             return start_response(line, headers, exc_info)
 
         with self._locks.alone(call):
-            answered = self._behind(environ, note_status)
-            answer = b"".join(answered)
-            if hasattr(answered, "close"):
-                answered.close()
+            answer = drained(self._behind(environ, note_status))
             if status.startswith("2"):
                 self._on_change(call)
         return [answer]

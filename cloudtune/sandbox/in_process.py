@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,8 +16,7 @@ from urllib3 import HTTPResponse
 from cloudtune.sandbox.address import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from cloudtune.sandbox.aws_error import ConnectionLostError
 from cloudtune.sandbox.unconfigured import client_session
-
-Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+from cloudtune.sandbox.wsgi import Wsgi, drained
 
 
 def in_process_session(application: Wsgi, region: str) -> boto3.Session:
@@ -52,14 +50,11 @@ class _Answering:
     def __call__(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         begun: list[tuple[Any, ...]] = []
         try:
-            answered = self._application(_environ(request), lambda *start: begun.append(start))
-            body = b"".join(answered)
+            body = drained(self._application(_environ(request), lambda *start: begun.append(start)))
         except ConnectionLostError as lost:
             if lost.timed_out:
                 raise ReadTimeoutError(endpoint_url=request.url, error=lost) from lost
             raise ConnectionClosedError(endpoint_url=request.url, error=lost) from lost
-        if hasattr(answered, "close"):
-            answered.close()
         # every server says when it answered
         status, headers = begun[0][0], {**dict(begun[0][1]), "Date": formatdate(usegmt=True)}
         raw = HTTPResponse(

@@ -11,7 +11,7 @@ import difflib
 import functools
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +28,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from cloudtune.sandbox.logs.api import GROUP
 from cloudtune.sandbox.unconfigured import botocore_session
-
-Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+from cloudtune.sandbox.wsgi import Wsgi
 
 METRICS_NAMESPACE = "/aws/sagemaker/TrainingJobs"
 RequestHandler = MotoRequestHandler

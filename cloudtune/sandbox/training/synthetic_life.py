@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
 from cloudtune.sandbox.script import Exit, Line, Run, Save, Step, Terminated
 from cloudtune.sandbox.training.checkpoint_store import Checkpoints
@@ -188,9 +188,8 @@ class Life:
 
     def _end_script(self) -> None:
         steps, self._steps = self._steps, None
-        close: Any = getattr(steps, "close", None)
-        if close is not None:
-            close()
+        if isinstance(steps, Generator):
+            steps.close()
         self._agenda.clear()
 
     # -- stops and ends ------------------------------------------------------------------------------------------------
@@ -214,11 +213,11 @@ class Life:
         self._agenda.pop(Life._befall, None)
         self._plan(Life._kill, at + self._home.delays.stop_grace)
         word = Terminated(self._step, max(0.0, self._step_due - at))
-        throw: Any = getattr(self._steps, "throw", None)
-        if throw is None:
-            self._leave(at, SIGTERM)
+        steps = self._steps
+        if isinstance(steps, Generator):
+            self._advance(at, lambda: steps.throw(word))
         else:
-            self._advance(at, lambda: throw(word))
+            self._leave(at, SIGTERM)
 
     def _kill(self, at: float) -> None:
         self._leave(at, SIGKILL)
