@@ -222,6 +222,13 @@ def test_a_trial_that_starts_again_from_scratch_is_reported_loudly_once(
     assert "cloudtune.checkpointing" in said[0]
 
 
+def test_it_is_reported_for_schedulers_without_a_resource_too(caplog: pytest.LogCaptureFixture) -> None:
+    cloud = cloud_of(only_first(keeps_nothing=True, interrupted_at=(4,)))
+    tuner = run(cloud, Scripted(1))
+    assert tuner.tuning_status.num_started_over == 1
+    assert "trial 0 starts again from scratch in attempt 0 although it had reported before" in caplog.text
+
+
 def test_a_paused_trial_that_starts_again_from_scratch_is_reported_too(caplog: pytest.LogCaptureFixture) -> None:
     cloud = FakeCloud(curve, "epochs", faults=lambda attempt: FakeFaults(keeps_nothing=True))
     tuner = tuner_on(cloud, asha("promotion"), StoppingCriterion(max_num_trials_started=8))

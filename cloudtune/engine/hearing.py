@@ -6,7 +6,7 @@ import math
 import sys
 from typing import TYPE_CHECKING
 
-from cloudtune.engine.repetition import heard, place_of
+from cloudtune.engine.repetition import counts_anew, heard, place_of
 from cloudtune.engine.state import AttemptState, ResultRow
 from cloudtune.journal.events import ReportObserved
 from cloudtune.schedulers.base import Action, Decision
@@ -27,7 +27,10 @@ def hear(ledger: Ledger, event: ReportObserved, attempt: AttemptState) -> None:
     late = state.decided is not Action.CONTINUE or attempt.status.is_final or attempt is not state.current
     resource = _resource(ledger, metrics)
     place = place_of(state, attempt, resource, event.emitted_at)
-    if place.started_over and not (attempt.from_scratch and not attempt.interruptions):
+    started_over = place.started_over
+    if ledger.resource_attr is None:
+        started_over = counts_anew(state, attempt, metrics, event.emitted_at)
+    if started_over and not (attempt.from_scratch and not attempt.interruptions):
         ledger.started_over.append(attempt.id)
     ledger.rows.append(
         ResultRow(

@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 from cloudtune.engine.state import AttemptState, TrialState
+from cloudtune.trial import Metrics
 
 
 class Place(NamedTuple):
@@ -29,6 +30,28 @@ def place_of(trial: TrialState, attempt: AttemptState, resource: float, emitted_
     trial.first_resource = min(trial.first_resource, resource)
     _note_progress(trial, attempt, resource)
     return Place(repeated, started_over)
+
+
+def counts_anew(trial: TrialState, attempt: AttemptState, metrics: Metrics, emitted_at: float) -> bool:
+    """Without a resource: whether an attempt that goes on is back at its trial's first epoch, step, or the like.
+
+    Nobody says which metric counts. A whole number that has grown with every report does, and it begins again when it
+    has its first value again. Takes note of it, too.
+    """
+    now = {name: value for name, value in metrics.items() if type(value) is int and not name.startswith("st_")}
+    if trial.counters is None:
+        trial.counters = {name: (value, value) for name, value in now.items()}
+        return False
+    known = {name: ends for name, ends in trial.counters.items() if name in now}
+    goes_on = attempt is trial.current and attempt.started_again_at is not None
+    anew = goes_on and any(now[name] == first < last for name, (first, last) in known.items())
+    stepped_back = goes_on and emitted_at >= (attempt.started_again_at or 0.0)
+    trial.counters = {
+        name: (first, now[name]) for name, (first, last) in known.items() if anew or stepped_back or now[name] > last
+    }
+    if anew or stepped_back:
+        attempt.started_again_at = None
+    return anew
 
 
 def heard(trial: TrialState, attempt: AttemptState, resource: float) -> None:

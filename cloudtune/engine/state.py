@@ -75,6 +75,8 @@ class TrialState:
     """The lowest resource reported."""
     furthest: float = -math.inf
     """The highest resource that the scheduler has heard of."""
+    counters: dict[str, tuple[int, int]] | None = None
+    """Metrics that have grown from report to report, first and last value: where no resource tells how far it is."""
     most_reports: int = 0
     """Of one attempt."""
     capacity_losses: int = 0

@@ -43,13 +43,16 @@ class Notices:
                 )
         for attempt in self._ledger.started_over[self._started_over :]:
             logger.warning(
-                "trial %d starts again from scratch in attempt %d although it had come to %s %g: its script loads no "
+                "trial %d starts again from scratch in attempt %d although it had %s: its script loads no "
                 "checkpoint, and all it had done is paid twice. Write checkpoints to st_checkpoint_dir and load them "
                 "(cloudtune.checkpointing does both)",
-                *(attempt.trial_id, attempt.number, self._ledger.scheduler.resource_attr),
-                self._ledger.trials[attempt.trial_id].furthest,
+                *(attempt.trial_id, attempt.number, self._how_far(attempt.trial_id)),
             )
         self._started_over = len(self._ledger.started_over)
+
+    def _how_far(self, trial_id: int) -> str:
+        resource, furthest = self._ledger.resource_attr, self._ledger.trials[trial_id].furthest
+        return "reported before" if resource is None else f"come to {resource} {furthest:g}"
 
     def _end(self, event: ev.StatusObserved) -> None:
         if event.outcome == Outcome.RELAUNCH.value:

@@ -86,6 +86,25 @@ def test_without_a_resource_everything_counts_as_it_comes() -> None:
     made.see(epoch(1), epoch(2), interruption(), epoch(1, at=20.0), epoch(2, at=21.0))
     assert not any(repeated for _, repeated in rows(made))
     assert heard(made) == 4
+
+
+def test_without_a_resource_a_metric_that_counts_tells_of_a_start_from_scratch() -> None:
+    made = bench(resource_attr=None)
+    made.see(epoch(1), epoch(2), epoch(3), interruption(), epoch(1, at=20.0), epoch(2, at=21.0))
+    assert made.engine.ledger.started_over == [AttemptId(0, 0)]
+    made.see(epoch(3, at=22.0), interruption(2, 30.0), epoch(1, at=40.0), epoch(2, at=41.0))
+    assert made.engine.ledger.started_over == [AttemptId(0, 0)] * 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [([1, 2, 3], [3, 4]), ([1, 2, 3], [2, 3, 4]), ([5, 7, 6, 8], [5, 6]), ([4, 4], [4]), ([2.0, 3.0], [2.0])],
+    ids=["goes on", "goes on from an older checkpoint", "no counter", "a constant", "no whole numbers"],
+)
+def test_without_a_resource_nothing_else_does(before: list[int], after: list[int]) -> None:
+    made = bench(resource_attr=None)
+    made.see(*(epoch(number, at=5.0 + place) for place, number in enumerate(before)), interruption())
+    made.see(*(epoch(number, at=20.0 + place) for place, number in enumerate(after)))
     assert made.engine.ledger.started_over == []
 
 
