@@ -35,7 +35,14 @@ from cloudtune.session.session import Session, SessionOptions
 from cloudtune.space import config_space_to_json_dict
 from cloudtune.storage import ExperimentStorage, LocalStorage
 from cloudtune.trial import Config
-from cloudtune.tuner_arguments import check_numbers, check_parts, checked_callbacks, checked_metadata
+from cloudtune.tuner_arguments import (
+    check_flags,
+    check_numbers,
+    check_parts,
+    check_seams,
+    checked_callbacks,
+    checked_metadata,
+)
 from cloudtune.version import __version__
 
 logger = logging.getLogger("cloudtune.tuner")
@@ -98,6 +105,14 @@ class Tuner:
     ) -> None:
         check_parts(trial_backend, scheduler, stop_criterion)
         check_numbers(n_workers, max_failures, sleep_time, results_update_interval, print_update_interval)
+        check_flags(
+            asynchronous_scheduling=asynchronous_scheduling,
+            wait_trial_completion_when_stopping=wait_trial_completion_when_stopping,
+            suffix_tuner_name=suffix_tuner_name,
+            save_tuner=save_tuner,
+            start_jobs_without_delay=start_jobs_without_delay,
+        )
+        check_seams(clock, storage)
         self.trial_backend = trial_backend
         self.scheduler = scheduler
         self.stop_criterion = stop_criterion

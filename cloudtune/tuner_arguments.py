@@ -11,6 +11,7 @@ from cloudtune.callbacks.base import TunerCallback
 from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.errors import OptionError
 from cloudtune.journal.events import ExperimentStarted, to_line
+from cloudtune.options import check_flag
 from cloudtune.schedulers.base import TrialScheduler
 
 _BACKEND_METHODS = ("open", "start", "stop", "poll", "close")
@@ -53,6 +54,24 @@ def check_numbers(
     for name, seconds in intervals.items():
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
             raise OptionError(f"{name}={seconds!r} is not a number of seconds", "give 0 or more, 5.0 for example")
+
+
+def check_flags(**flags: object) -> None:
+    """Raises ``OptionError`` for what is neither True nor False."""
+    for name, flag in flags.items():
+        check_flag(name, flag)
+
+
+def check_seams(clock: object, storage: object) -> None:
+    """Raises ``OptionError`` for what is no clock and no storage."""
+    for name, given, methods, example in (
+        ("clock", clock, ("now", "sleep"), "VirtualClock()"),
+        ("storage", storage, ("journal", "publish", "claim"), "S3Storage()"),
+    ):
+        if given is not None:
+            _refuse_class(name, given)
+            if not all(callable(getattr(given, method, None)) for method in methods):
+                raise OptionError(f"{name}={given!r} is no {name}", f"for example {name}={example}, or leave it out")
 
 
 def checked_callbacks(callbacks: Sequence[TunerCallback] | None) -> list[TunerCallback]:

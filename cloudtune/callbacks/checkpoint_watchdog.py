@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from cloudtune.backends.base import TellsCheckpoints
 from cloudtune.callbacks.base import TunerCallback
 from cloudtune.engine.state import AttemptState
 from cloudtune.errors import CloudtuneError, OptionError
+from cloudtune.options import named_options
 from cloudtune.trial import AttemptId, Metrics, Status, Trial
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("cloudtune.tuner")
 
 
+@named_options()
 class CheckpointWatchdogCallback(TunerCallback):
     """Warns, in the log and in the trial's status, if a trial reports but its newest committed checkpoint is too old.
 
@@ -30,7 +33,7 @@ class CheckpointWatchdogCallback(TunerCallback):
 
     def __init__(self, max_age_seconds: float = 3600.0, check_interval: float = 60.0, max_calls: int = 5) -> None:
         for name, value in (("max_age_seconds", max_age_seconds), ("check_interval", check_interval)):
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
                 raise OptionError(f"{name}={value!r} is no number of seconds", "give a positive one")
         if isinstance(max_calls, bool) or not isinstance(max_calls, int) or max_calls < 1:
             raise OptionError(f"max_calls={max_calls!r} looks at nothing", "give at least 1")

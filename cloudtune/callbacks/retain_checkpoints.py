@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cloudtune.callbacks.base import TunerCallback
 from cloudtune.engine.status import mode_of
 from cloudtune.errors import OptionError
+from cloudtune.options import named_options
 from cloudtune.trial import Metrics, Status, Trial
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ NOT_AMONG_THE_BEST = "not among the best"
 _OVER = (Status.completed, Status.stopped, Status.failed)
 
 
+@named_options()
 class RetainCheckpointsCallback(TunerCallback):
     """Keeps the checkpoints of the ``keep_best`` best trials, and of those that run or may be resumed.
 

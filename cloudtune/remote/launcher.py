@@ -14,7 +14,7 @@ from cloudtune.aws import objects as s3
 from cloudtune.aws.request_check import check_request
 from cloudtune.backends.base import TakesEntryPoint, TrialBackend
 from cloudtune.errors import InvalidRequestError, OptionError
-from cloudtune.options import named_options
+from cloudtune.options import check_flag, check_kind, named_options
 from cloudtune.paths import TUNER_FILE
 from cloudtune.remote.experiment import RemoteExperiment
 from cloudtune.remote.following import follow
@@ -76,6 +76,17 @@ class RemoteLauncher:
             raise OptionError(f"tuner={tuner!r} is no Tuner", "give the tuner that you would call run() on")
         if s3_path is not None:
             S3Uri.parse(s3_path)
+        for name, text in (("role", role), ("instance_type", instance_type), ("image_uri", image_uri)):
+            if not isinstance(text, str) and (text is not None or name == "instance_type"):
+                raise OptionError(f"{name}={text!r} is no string", "give one: the tuner's job has one of it")
+        for name, flag in (
+            ("store_logs_localbackend", store_logs_localbackend),
+            ("no_tuner_logging", no_tuner_logging),
+            ("publish_tuning_metrics", publish_tuning_metrics),
+        ):
+            check_flag(name, flag)
+        check_kind("job", job or TunerJobOptions(), TunerJobOptions, "job=TunerJobOptions(max_run=3600), for example")
+        check_kind("aws", aws or Aws(), Aws, "aws=Aws(…)")
         self.tuner = tuner
         self.role = role
         self.instance_type = instance_type
@@ -194,7 +205,7 @@ class RemoteLauncher:
 
 
 def _folders(dependencies: Sequence[str | Path] | None) -> list[Path]:
-    if isinstance(dependencies, (str, Path)):
+    if dependencies is not None and not isinstance(dependencies, (list, tuple)):
         raise OptionError(f"dependencies={dependencies!r} is no list", f"write [{str(dependencies)!r}]")
     return [Path(folder) for folder in dependencies or ()]
 

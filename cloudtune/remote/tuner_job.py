@@ -9,7 +9,7 @@ from typing import Any
 
 from cloudtune.aws import Aws
 from cloudtune.errors import OptionError
-from cloudtune.options import named_options
+from cloudtune.options import check_count, check_flag, check_texts, named_options
 
 SECONDS_PER_DAY = 86_400
 
@@ -40,6 +40,7 @@ class TunerJobOptions:
     template: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._check_values()
         if self.max_wait is not None and not self.use_spot_instances:
             raise OptionError("max_wait is for spot instances", "set use_spot_instances=True, or leave max_wait out")
         if self.max_wait is not None and self.max_wait < self.max_run:
@@ -52,6 +53,27 @@ class TunerJobOptions:
             )
         if bool(self.subnets) != bool(self.security_group_ids):
             raise OptionError("subnets and security_group_ids go together", "give both, or none")
+
+    def _check_values(self) -> None:
+        check_flag("use_spot_instances", self.use_spot_instances)
+        leasts = {
+            "max_run": 1,
+            "max_wait": 1,
+            "max_retry_attempts": 0,
+            "volume_size": 1,
+            "keep_alive_period_in_seconds": 0,
+        }
+        for name, least in leasts.items():
+            value = getattr(self, name)
+            if value is not None:
+                check_count(name, value, least)
+        check_texts("environment", self.environment)
+        check_texts("tags", self.tags)
+        for name in ("subnets", "security_group_ids"):
+            if not isinstance(getattr(self, name), (list, tuple)):
+                raise OptionError(f"{name}={getattr(self, name)!r} is no list", f"write {name}=[…]")
+        if not isinstance(self.template, Mapping):
+            raise OptionError(f"template={self.template!r} is no dict", "for example {'VpcConfig': {…}}")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from cloudtune.backends.base import Capabilities, Experiment
 from cloudtune.clock import Clock
 from cloudtune.errors import InvalidRequestError, NotFoundError, OptionError
 from cloudtune.names import check_tuner_name, job_name
-from cloudtune.options import named_options
+from cloudtune.options import check_flag, check_kind, named_options
 from cloudtune.sagemaker import checkpoints, preflight
 from cloudtune.sagemaker.choices import Demand
 from cloudtune.sagemaker.completion import completed
@@ -101,6 +101,14 @@ class SageMakerBackend:
         allow_spot_without_checkpoints: bool = False,
         warm_pool: WarmPoolOptions | int | None = None,
     ) -> None:
+        for name, flag in (
+            ("delete_checkpoints", delete_checkpoints),
+            ("pass_args_as_json", pass_args_as_json),
+            ("allow_spot_without_checkpoints", allow_spot_without_checkpoints),
+        ):
+            check_flag(name, flag)
+        check_kind("feed", feed or FeedOptions(), FeedOptions, "feed=FeedOptions(…)")
+        check_kind("aws", aws or Aws(), Aws, "aws=Aws(…)")
         template = TrainingJobTemplate.of(sm_estimator, inputs).with_fallbacks(fallback_instance_types)
         self.warm_pool = WarmPoolOptions.of(warm_pool, template)
         self.template = template if self.warm_pool is None else self.warm_pool.put_into(template)

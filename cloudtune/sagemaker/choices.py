@@ -96,7 +96,7 @@ def is_spot(template: Mapping[str, Any]) -> bool:
 
 def checked_fallbacks(template: Mapping[str, Any], fallbacks: Sequence[str]) -> tuple[str, ...]:
     """Raises ``OptionError`` for instance types that can't stand in for the template's."""
-    if isinstance(fallbacks, str) or not all(isinstance(name, str) for name in fallbacks):
+    if not isinstance(fallbacks, (list, tuple)) or not all(isinstance(name, str) for name in fallbacks):
         raise OptionError(f"{fallbacks!r} is no list of instance types", "for example ['ml.g5.2xlarge']")
     if not fallbacks:
         return ()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from cloudtune.errors import OptionError
+from cloudtune.options import check_seconds, named_options
 from cloudtune.sagemaker.cursors import DEEP_OVERLAP, Window
 from cloudtune.sagemaker.lines import LineParser, LineReader, LogLine, ParsedReport
 from cloudtune.sagemaker.states import GONE, JobEnd, JobState
@@ -16,6 +17,7 @@ from cloudtune.trial import AttemptId, AttemptStatus, Cause, Interruption, Obser
 logger = logging.getLogger("cloudtune.sagemaker")
 
 
+@named_options()
 @dataclass(frozen=True)
 class FeedOptions:
     """How long to wait for what, in seconds.
@@ -41,8 +43,7 @@ class FeedOptions:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not value >= 0:
-                raise OptionError(f"{name}={value!r} is no number of seconds")
+            check_seconds(name, value)
 
 
 LAG_FACTOR = 1.5

@@ -12,6 +12,7 @@ from typing import Any
 from cloudtune.aws import Aws
 from cloudtune.aws.request_check import input_shape, problems_of
 from cloudtune.errors import OptionError
+from cloudtune.options import check_count, check_flag, check_texts, named_arguments
 from cloudtune.sagemaker import sdk
 from cloudtune.sagemaker.choices import checked_fallbacks
 from cloudtune.sagemaker.hyperparameters import PROGRAM
@@ -130,6 +131,7 @@ class TrainingJobTemplate:
         )
 
     @classmethod
+    @named_arguments
     def script(
         cls,
         entry_point: str | Path,
@@ -162,11 +164,28 @@ class TrainingJobTemplate:
         source = ScriptSource(
             Path(entry_point), None if source_dir is None else Path(source_dir), tuple(Path(d) for d in dependencies)
         )
-        if not instance_type:
+        if not instance_type or not isinstance(instance_type, (str, list, tuple)):
             raise OptionError(f"instance_type={instance_type!r} names none", f"for example {DEFAULT_INSTANCE!r}")
         first, *others = [instance_type] if isinstance(instance_type, str) else instance_type
-        if instance_count < 1:
-            raise OptionError(f"instance_count={instance_count!r} is not positive", "give at least 1")
+        counts = {
+            "instance_count": instance_count,
+            "volume_size": volume_size,
+            "max_run": max_run,
+            "max_wait": max_wait,
+            "max_pending": max_pending,
+        }
+        for name, count in counts.items():
+            if count is not None:
+                check_count(name, count, least=1)
+        if keep_alive_period_in_seconds is not None:
+            check_count("keep_alive_period_in_seconds", keep_alive_period_in_seconds)
+        check_flag("use_spot", use_spot)
+        for name, texts in (("environment", environment), ("tags", tags)):
+            check_texts(name, texts or {})
+        if not isinstance(hyperparameters or {}, Mapping):
+            raise OptionError(f"hyperparameters={hyperparameters!r} is no dict", 'for example {"epochs": 9}')
+        if role is not None and not isinstance(role, str):
+            raise OptionError(f"role={role!r} is no name and no ARN of a role", "for example 'SageMakerRole'")
         resources: dict[str, Any] = {
             "InstanceType": first,
             "InstanceCount": instance_count,

@@ -13,6 +13,7 @@ from cloudtune.aws import Aws
 from cloudtune.clock import Clock
 from cloudtune.errors import InvalidRequestError, NotFoundError, NotYetError, OptionError, RefusedError, TransientError
 from cloudtune.names import job_name
+from cloudtune.options import check_seconds, named_options
 from cloudtune.sagemaker.choices import Demand
 from cloudtune.sagemaker.cursors import StatusCursor
 from cloudtune.sagemaker.instances import price_of_resources
@@ -37,6 +38,7 @@ _NONE_KEPT = (
 )
 
 
+@named_options()
 @dataclass(frozen=True)
 class WarmPoolOptions:
     """``keep_alive_seconds``: for which instances wait for the next job, and cost money; at most 21,600.
@@ -55,8 +57,8 @@ class WarmPoolOptions:
                 f"keep_alive_seconds={seconds!r} is no number of seconds from 1 to {LONGEST_KEEP_ALIVE}",
                 "without a warm pool, leave it out",
             )
-        if self.longest_wait is not None and not self.longest_wait >= 0:
-            raise OptionError(f"longest_wait={self.longest_wait!r} is no number of seconds", "give 0 never to wait")
+        if self.longest_wait is not None:
+            check_seconds("longest_wait", self.longest_wait, "give 0 never to wait")
 
     @classmethod
     def of(cls, given: WarmPoolOptions | int | None, template: TrainingJobTemplate) -> WarmPoolOptions | None:
