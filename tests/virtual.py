@@ -152,13 +152,8 @@ def tuner_in(
     """A tuner on ``sandbox``: ASHA and seven trials unless told otherwise. ``request``: changes to the template;
     ``options``: the tuner's.
     """
-    backend = SageMakerBackend(
-        TrainingJobTemplate.from_dict(request_on(sandbox, request or {})),
-        aws=Aws(session=sandbox.session(), attempts=1, clock=clock),
-        **(backend_options or {}),
-    )
     return Tuner(
-        backend,
+        backend_on(sandbox, clock, request, **(backend_options or {})),
         scheduler or asha(),
         stop_criterion or StoppingCriterion(max_num_trials_started=7),
         n_workers,
@@ -169,6 +164,17 @@ def tuner_in(
         suffix_tuner_name=False,
         save_tuner=options.pop("save_tuner", False),
         results_update_interval=options.pop("results_update_interval", 1e9),
+        **options,
+    )
+
+
+def backend_on(
+    sandbox: Sandbox, clock: VirtualClock, request: Mapping[str, Any] | None = None, attempts: int = 1, **options: Any
+) -> SageMakerBackend:
+    """``attempts``: at each call, as botocore counts them; ``options``: the backend's."""
+    return SageMakerBackend(
+        TrainingJobTemplate.from_dict(request_on(sandbox, request or {})),
+        aws=Aws(session=sandbox.session(), attempts=attempts, clock=clock),
         **options,
     )
 

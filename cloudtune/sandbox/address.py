@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 ACCESS_KEY_ID = "AKIASANDBOX000000000"
@@ -73,3 +75,15 @@ class Address:
             region_name=self.region,
         )
         return session.client(service, endpoint_url=self.endpoint_url, config=Config(proxies={}))
+
+
+def address_of(endpoint_url: str, region: str, account_id: str, directory: Path) -> Address:
+    """The address of a sandbox, with the configuration files of its clients in ``directory``."""
+    aws_config = directory / "aws-config"
+    aws_config.write_text(f"[default]\nregion = {region}\n")
+    sdk_config = directory / "sagemaker-config.yaml"
+    address = Address(endpoint_url, region, account_id, str(aws_config), str(sdk_config))
+    # SDK 2 asks the real STS for the account to name the bucket, and both report usage over the network
+    modules = {"Session": {"DefaultS3Bucket": address.bucket}, "TelemetryOptOut": True}
+    sdk_config.write_text(json.dumps({"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": modules}}}))
+    return address

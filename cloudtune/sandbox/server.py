@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
-from cloudtune.sandbox.address import ROLE_NAME, Address
+from cloudtune.sandbox.address import ROLE_NAME, address_of
 from cloudtune.sandbox.aws_error import AwsError
 from cloudtune.sandbox.calls import Call
 from cloudtune.sandbox.clock import Clock, SystemClock
@@ -81,7 +80,8 @@ class Server:
                 self.clock, settings.delays.log_ingestion, self.archive.save_event, self._log_faults.delivery
             )
             front = HttpFront(settings.port, undo) if clock is None else None
-            self.address = self._address(NOWHERE if front is None else front.endpoint_url)
+            endpoint_url = NOWHERE if front is None else front.endpoint_url
+            self.address = address_of(endpoint_url, settings.region, settings.account_id, self.directory)
             self.executor = self._executor()
             self.gateway = self._gateway()
             self.world.prepare(self.address.bucket, ROLE_NAME)
@@ -161,24 +161,6 @@ class Server:
             "faults": None if self.settings.faults.empty else self.settings.faults.name,
             "injected": dict(self.faults.injected.counts()),
         }
-
-    def _address(self, endpoint_url: str) -> Address:
-        settings = self.settings
-        aws_config = self.directory / "aws-config"
-        aws_config.write_text(f"[default]\nregion = {settings.region}\n")
-        sdk_config = self.directory / "sagemaker-config.yaml"
-        address = Address(
-            endpoint_url=endpoint_url,
-            region=settings.region,
-            account_id=settings.account_id,
-            aws_config=str(aws_config),
-            sdk_config=str(sdk_config),
-        )
-        # SDK 2 asks the real STS for the account to name the bucket, and both report usage over the network
-        modules = {"Session": {"DefaultS3Bucket": address.bucket}, "TelemetryOptOut": True}
-        config = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": modules}}}
-        sdk_config.write_text(json.dumps(config))
-        return address
 
     def _gateway(self) -> Gateway:
         settings = self.settings

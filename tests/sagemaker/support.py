@@ -17,7 +17,7 @@ from cloudtune.sagemaker import FeedOptions, SageMakerBackend, TrainingJobTempla
 from cloudtune.sandbox import Delays, Sandbox
 from cloudtune.sandbox.script import Script
 from cloudtune.trial import Attempt, AttemptId, Interruption, Observation, Report, StatusChange
-from tests.virtual import Training, request_on
+from tests.virtual import Training, backend_on
 
 PATIENCE = 120.0
 VIRTUAL_PATIENCE = 100_000.0
@@ -81,11 +81,7 @@ def on(
     name: str = "virtual",
 ) -> Virtual:
     """A backend of one more process on the same sandbox."""
-    backend = SageMakerBackend(
-        TrainingJobTemplate.from_dict(request_on(sandbox, request or {})),
-        aws=Aws(session=sandbox.session(), attempts=1, clock=clock),
-        feed=feed,
-    )
+    backend = backend_on(sandbox, clock, request, feed=feed)
     backend.open(Experiment(name, Path("unused"), metric_names=("loss",), resource_attr="epoch"), clock)
     return Virtual(sandbox, backend, clock, Seen(backend, clock, step=5.0))
 

@@ -11,19 +11,18 @@ from typing import Any
 
 import pytest
 
-from cloudtune.aws import Aws
 from cloudtune.baselines import RandomSearch
 from cloudtune.clock import VirtualClock
 from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.errors import NotYetError, ThrottledError, UnreachableError
 from cloudtune.journal import events as ev
-from cloudtune.sagemaker import SageMakerBackend, TrainingJobTemplate
+from cloudtune.sagemaker import SageMakerBackend
 from cloudtune.sandbox import FaultPlan, Sandbox
 from cloudtune.sandbox.faults.plan import CallRule, Lag, LaunchRule, Views, When
 from cloudtune.trial import Attempt, AttemptStatus, Status
 from tests.sagemaker.support import Seen, attempt, experiment
 from tests.tuning import SPACE
-from tests.virtual import Training, Virtual, jobs_of, request_on, virtual
+from tests.virtual import Training, Virtual, backend_on, jobs_of, request_on, virtual
 
 LARGE, XLARGE = "ml.m5.large", "ml.m5.xlarge"
 PRICES = {LARGE: 0.115, XLARGE: 0.23}
@@ -36,20 +35,15 @@ def account(
     """A backend that is open. ``options``: the sandbox's."""
     clock = VirtualClock()
     with Sandbox(jobs=Training(), clock=clock, **options) as sandbox:
-        backend = backend_on(sandbox, clock, request or {}, fallbacks)
+        backend = backend_with(sandbox, clock, request or {}, fallbacks)
         backend.open(experiment("exp", place), clock)
         yield sandbox, backend, clock
 
 
-def backend_on(
+def backend_with(
     sandbox: Sandbox, clock: VirtualClock, request: dict[str, Any], fallbacks: Sequence[str] = ()
 ) -> SageMakerBackend:
-    return SageMakerBackend(
-        TrainingJobTemplate.from_dict(request_on(sandbox, request)),
-        aws=Aws(session=sandbox.session(), attempts=1, clock=clock),
-        fallback_instance_types=fallbacks,
-        allow_spot_without_checkpoints=True,
-    )
+    return backend_on(sandbox, clock, request, fallback_instance_types=fallbacks, allow_spot_without_checkpoints=True)
 
 
 def spot_of(resources: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -315,10 +309,7 @@ def test_botocore_s_own_repetition_of_a_lost_create_is_confirmed_as_ours(tmp_pat
     clock = VirtualClock()
     lost = CallRule("reset-after", "sagemaker.CreateTrainingJob", When(counts=(1,)))
     with Sandbox(jobs=Training(), clock=clock, faults=FaultPlan(calls=(lost,))) as sandbox:
-        backend = SageMakerBackend(
-            TrainingJobTemplate.from_dict(request_on(sandbox, {})),
-            aws=Aws(session=sandbox.session(), attempts=2, clock=clock),
-        )
+        backend = backend_on(sandbox, clock, attempts=2)
         backend.open(experiment("exp", tmp_path), clock)
         assert backend.start(trials(1)[0]).dollars_per_hour == PRICES[LARGE]
         assert sandbox.call_counts()["sagemaker.CreateTrainingJob"] == 2
