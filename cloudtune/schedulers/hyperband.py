@@ -182,6 +182,7 @@ class HyperbandScheduler(TrialScheduler):
             arrivals, progress.overdue = [*progress.overdue, *arrivals], ()
         decision = self._decide(progress, trial, resource, value, arrivals)
         if decision.action is not Action.CONTINUE:
+            progress.stopped = decision.action is Action.STOP
             self._enter(progress, Phase.PAUSING if decision.action is Action.PAUSE else Phase.ENDED)
             self.searcher.cleanup_pending(trial.trial_id)
         elif arrivals:
@@ -193,6 +194,10 @@ class HyperbandScheduler(TrialScheduler):
         value = self._objective.value(result, trial.trial_id)
         resource = self._resource(result, trial.trial_id)
         if resource is None:
+            return
+        if progress.stopped:
+            # how far it comes depends on how late its logs are; whom else that stops must not
+            self._teach(progress, trial, resource, result, wanted=progress.go_past(resource))
             return
         arrivals = self._take_in(progress, trial, resource, value, result)
         if progress.phase in (Phase.PAUSING, Phase.PAUSED) and resource >= self._max_t:

@@ -41,6 +41,8 @@ class Progress:
     """Where the present attempt pauses, if trials of its type do."""
     updated: float = 0.0
     """The highest resource whose result the searcher has among its data."""
+    stopped: bool = False
+    """By a decision: whatever its job still does, it takes no place at a rung from those that go on."""
     overdue: tuple[Arrival, ...] = ()
     """Arrivals by late reports of an earlier attempt, while this one runs: still to be decided on."""
 
@@ -61,6 +63,14 @@ class Progress:
             arrivals.append(Arrival(verdict, value))
         self._aim()
         return arrivals
+
+    def go_past(self, resource: float) -> bool:
+        """Whether a trial that has been stopped came to milestones by ``resource``: they are not recorded at rungs."""
+        before = self.passed
+        while self.passed < len(self.milestones) and resource >= self.milestones[self.passed]:
+            self.passed += 1
+        self._aim()
+        return self.passed > before
 
     def _aim(self) -> None:
         self.next_milestone = self.milestones[self.passed] if self.passed < len(self.milestones) else self.max_t

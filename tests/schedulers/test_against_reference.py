@@ -84,14 +84,16 @@ def run(kind: str, curves: list[list[int]], events: Events, workers: int) -> Rec
 @given(CURVES, EVENTS, st.integers(1, 5))
 def test_stopping(curves: list[list[int]], events: Events, workers: int) -> None:
     record, reference = run("stopping", curves, events, workers), Reference()
-    decisions = iter(record.decisions)
+    decisions, stopped = iter(record.decisions), set()
     for call in record.calls:
-        if call.result is None or call.method == "on_trial_complete":
+        if call.result is None or call.method == "on_trial_complete" or call.trial.trial_id in stopped:
             continue
         good = reference.record(call.trial.trial_id, call.result["epoch"], int(call.result["loss"]))
         if call.method == "on_trial_result":
             decision = next(decisions)
             assert decision.action is (Action.CONTINUE if good else Action.STOP)
+            if decision.action is Action.STOP:
+                stopped.add(call.trial.trial_id)
 
 
 @settings(max_examples=150, deadline=None)

@@ -431,11 +431,21 @@ def test_a_late_report_of_an_earlier_attempt_takes_no_rung_from_the_present_one(
     assert bench.scheduler.rungs()[1].waiting() == [0]
 
 
-def test_a_late_report_after_a_stop_is_data_for_the_rung() -> None:
+def test_work_done_after_a_stop_was_asked_for_stops_nobody_else() -> None:
+    """How much of it there is depends on how late logs are."""
     bench = stopping()
     bench.run(1, 1.0, 5.0)
-    bench.late(1, 3, 4.0)
-    assert bench.scheduler.rungs()[1].keys == {1: 4.0}
+    bench.late(1, 3, 0.5)
+    assert bench.scheduler.rungs()[1].keys == {}
+    assert bench.action(0, 3, 0.8) is CONTINUE
+
+
+def test_a_late_report_of_a_trial_that_has_ended_by_itself_is_data_for_the_rung() -> None:
+    bench = stopping()
+    bench.run(1, 1.0)
+    bench.scheduler.on_trial_complete(bench.trials[0], {"loss": 1.0, "epoch": 1})
+    bench.late(0, 3, 4.0)
+    assert bench.scheduler.rungs()[1].keys == {0: 4.0}
 
 
 def test_a_late_report_while_the_trial_runs_again_is_decided_on_at_the_next_one() -> None:
