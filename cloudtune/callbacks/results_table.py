@@ -96,7 +96,7 @@ def read_columns(path: Path, names: Sequence[str]) -> dict[int, Mapping[str, Any
     """Values of columns that only the stored table has, by row number; after a crash they are found there."""
     import pandas as pd
 
-    frame = pd.read_csv(path, compression="zip", float_precision="round_trip")
+    frame = pd.read_csv(path, compression="zip")
     columns = frame[[name for name in names if name in frame]]
     rows = [row.dropna() for _, row in columns.iterrows()]
     return {number: {str(name): row[name] for name in row.index} for number, row in enumerate(rows)}

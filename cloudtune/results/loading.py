@@ -164,6 +164,6 @@ def _with_extra_columns(frame: pd.DataFrame, stored: bytes | None) -> pd.DataFra
         return frame
     import pandas as pd
 
-    table = pd.read_csv(io.BytesIO(stored), compression="zip", float_precision="round_trip")
+    table = pd.read_csv(io.BytesIO(stored), compression="zip")
     extra = [column for column in table.columns if column not in frame.columns]
     return frame.join(table[extra]) if extra else frame
