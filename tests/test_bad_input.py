@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,22 +11,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from cloudtune import StoppingCriterion, Tuner, choice, finrange, loguniform, randint, uniform
 from cloudtune.aws import Aws
 from cloudtune.backends import LocalBackend, PythonBackend
 from cloudtune.baselines import ASHA, RandomSearch
-from cloudtune.callbacks import StoreResultsCallback
+from cloudtune.callbacks import CheckpointWatchdogCallback, RetainCheckpointsCallback, StoreResultsCallback
+from cloudtune.cli.control import resume as resume_command
+from cloudtune.cli.sandbox import sandbox as sandbox_command
+from cloudtune.clock import VirtualClock
 from cloudtune.errors import AccessDeniedError, CloudtuneError, MetricError, OptionError, RefusedError, UserError
-from cloudtune.remote import RemoteLauncher
-from cloudtune.sagemaker import FeedOptions, MetricDefinition, SageMakerBackend, TrainingJobTemplate
-from cloudtune.sandbox import Sandbox
+from cloudtune.remote import RemoteLauncher, TunerJobOptions
+from cloudtune.sagemaker import (
+    FeedOptions,
+    MetricDefinition,
+    SageMakerBackend,
+    TrainingJobTemplate,
+    WarmPoolOptions,
+)
+from cloudtune.sandbox import FaultPlan, Sandbox
 from cloudtune.sandbox.settings import Delays
 from cloudtune.schedulers import FIFOScheduler, TrialScheduler
 
 SPACE = {"x": uniform(0.0, 1.0), "epochs": 30}
 FEW = StoppingCriterion(max_num_trials_started=1)
 LAUNCH = "sagemaker.CreateTrainingJob"
+NAN = float("nan")
 
 
 @pytest.fixture(scope="module")
@@ -303,6 +315,15 @@ def test_points_to_evaluate_that_do_not_fit_the_space(points: Any, said: str) ->
         ({"metadata": ["a"]}, "metadata=['a']"),
         ({"metadata": {"a": object()}}, "not JSON"),
         ({"store_logs_localbackend": True}, "RemoteLauncher"),
+        ({"n_workers": "atuo"}, "n_workers='atuo'"),
+        ({"max_retries_per_trial": "2"}, "max_retries_per_trial='2'"),
+        ({"max_retries_per_trial": -1}, "max_retries_per_trial=-1"),
+        ({"max_retries_per_trial": NAN}, "max_retries_per_trial=nan"),
+        ({"trial_without_metric": "complete"}, '"failed" or "completed"'),
+        ({"start_jobs_without_delay": "False"}, "start_jobs_without_delay='False'"),
+        ({"clock": VirtualClock}, "write VirtualClock(…)"),
+        ({"clock": 3}, "clock=3"),
+        ({"storage": "s3://bucket"}, "storage=S3Storage()"),
     ],
 )
 def test_a_tuner_of_parts_that_do_not_fit(script: Path, options: dict[str, Any], said: str) -> None:
@@ -396,6 +417,173 @@ def test_instance_types_to_choose_from_that_do_not_exist(sandbox: Sandbox, scrip
     assert not sandbox.call_counts()[LAUNCH]
 
 
+# -- warm pools, spot, waiting, checkpoints ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"warm_pool": "300"}, "warm_pool='300'"),
+        ({"warm_pool": -5}, "keep_alive_seconds=-5"),
+        ({"warm_pool": NAN}, "warm_pool=nan"),
+        ({"warm_pool": True}, "keep_alive_seconds=True"),
+        ({"warm_pool": 30_000}, "21600"),
+        ({"feed": {"drain_quiet_seconds": 1}}, "feed=FeedOptions(…)"),
+        ({"aws": "us-east-1"}, "aws='us-east-1'"),
+        ({"allow_spot_without_checkpoints": "yes"}, "'yes'"),
+        ({"fallback_instance_types": "ml.m5.large"}, "['ml.g5.2xlarge']"),
+        ({"fallback_instance_types": 5}, "5 is no list"),
+        ({"fallback_instance_types": ["ml.m5.lrge"]}, "'ml.m5.lrge'"),
+        ({"fallback_instance_types": ["ml.c5.xlarge"]}, "name one twice"),
+    ],
+)
+def test_a_backend_of_options_that_make_no_sense(
+    sandbox: Sandbox, script: Path, options: dict[str, Any], said: str
+) -> None:
+    refused_by_user_error(lambda: SageMakerBackend(template(script), **options), said)
+    assert not sandbox.call_counts()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_run": "60"}, "max_run='60'"),
+        ({"max_run": NAN}, "max_run=nan"),
+        ({"max_run": 1.5}, "max_run=1.5"),
+        ({"max_wait": -1, "use_spot": True}, "max_wait=-1"),
+        ({"volume_size": 0}, "volume_size=0"),
+        ({"instance_count": "2"}, "instance_count='2'"),
+        ({"keep_alive_period_in_seconds": -1}, "keep_alive_period_in_seconds=-1"),
+        ({"use_spot": "yes"}, "use_spot='yes'"),
+        ({"use_spt": True}, "did you mean 'use_spot'?"),
+        ({"instance_type": []}, "instance_type=[]"),
+        ({"instance_type": 5}, "instance_type=5"),
+        ({"environment": {"A": 1}}, "{'A': 1}"),
+        ({"tags": "team"}, "tags='team'"),
+        ({"hyperparameters": ["a"]}, "hyperparameters=['a']"),
+        ({"role": 5}, "role=5"),
+    ],
+)
+def test_a_script_s_template_of_values_that_make_no_sense(script: Path, options: dict[str, Any], said: str) -> None:
+    refused_by_user_error(lambda: template(script, **options), said)
+
+
+@pytest.mark.parametrize(
+    ("options", "more", "said"),
+    [
+        ({"use_spot": True, "max_run": 600, "max_wait": 60}, {}, "60"),
+        ({"max_run": 600, "max_wait": 660}, {}, "spot"),
+        ({"use_spot": True, "keep_alive_period_in_seconds": 60}, {}, "warm pool"),
+        ({"use_spot": True}, {"warm_pool": 300}, "warm pool"),
+        ({"keep_alive_period_in_seconds": 60}, {"warm_pool": 300}, "give one of them"),
+        ({"max_pending": 7200}, {}, "ml.c5.xlarge"),
+        ({"use_spot": True, "max_run": 7200}, {}, "allow_spot_without_checkpoints=True"),
+    ],
+)
+def test_options_that_contradict_each_other(
+    sandbox: Sandbox, script: Path, options: dict[str, Any], more: dict[str, Any], said: str
+) -> None:
+    refused_by_user_error(lambda: tuner(cloud(template(script, **options), **more)).run(), said)
+    assert not sandbox.call_counts()[LAUNCH]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: FeedOptions(drain_quiet_seconds="5"), "drain_quiet_seconds='5'"),  # type: ignore[arg-type]
+        (lambda: FeedOptions(silent_seconds=NAN), "silent_seconds=nan"),
+        (lambda: FeedOptions(late_seconds=-1), "late_seconds=-1"),
+        (lambda: FeedOptions(drain_quite_seconds=1), "did you mean 'drain_quiet_seconds'?"),  # type: ignore[call-arg]
+        (lambda: WarmPoolOptions(longest_wait=NAN), "longest_wait=nan"),
+        (lambda: WarmPoolOptions(longest_wait="1"), "longest_wait='1'"),  # type: ignore[arg-type]
+        (lambda: WarmPoolOptions(keep_alive=3), "did you mean 'keep_alive_seconds'?"),  # type: ignore[call-arg]
+        (lambda: CheckpointWatchdogCallback(max_age_seconds=NAN), "max_age_seconds=nan"),
+        (lambda: CheckpointWatchdogCallback(max_calls=0), "max_calls=0"),
+        (lambda: CheckpointWatchdogCallback(max_age=3), "'max_age_seconds'"),  # type: ignore[call-arg]
+        (lambda: RetainCheckpointsCallback(-1), "keep_best=-1"),
+        (lambda: RetainCheckpointsCallback(keep=3), "'keep_best'"),  # type: ignore[call-arg]
+        (lambda: asha(early_checkpoint_removal_kwargs=4), "4"),
+        (lambda: asha(early_checkpoint_removal_kwargs={"max_num_checkpoint": 4}), "'max_num_checkpoints'"),
+        (lambda: asha(early_checkpoint_removal_kwargs={"max_num_checkpoints": NAN}), "nan"),
+    ],
+)
+def test_waits_and_checkpoints_that_make_no_sense(make: Callable[[], object], said: str) -> None:
+    refused_by_user_error(make, said)
+
+
+def test_checkpoints_that_are_kept_and_deleted(sandbox: Sandbox, script: Path) -> None:
+    both = tuner(cloud(template(script), delete_checkpoints=True), callbacks=[RetainCheckpointsCallback(1)])
+    refused_by_user_error(both.run, "delete_checkpoints")
+    few = asha(type="promotion", early_checkpoint_removal_kwargs={"max_num_checkpoints": 1})
+    backend, an_hour = cloud(template(script), delete_checkpoints=True), StoppingCriterion(max_wallclock_time=3600)
+    refused_by_user_error(tuner(backend, few).run, "StoppingCriterion(max_wallclock_time=…)")
+    refused_by_user_error(tuner(backend, few, stop_criterion=an_hour).run, "max_num_checkpoints=1", "n_workers")
+    assert not sandbox.call_counts()[LAUNCH]
+
+
+# -- the sandbox: it knows nothing of our errors, so these are ValueErrors --------------------------------------------
+
+
+def no_jobs(run: object) -> Iterator[Any]:
+    return iter(())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"faults": "bad-tusday"}, "did you mean 'bad-tuesday'"),
+        ({"faults": 5}, "faults=5"),
+        ({"faults": {"calls": []}}, "FaultPlan"),
+        ({"faults": FaultPlan}, "FaultPlan"),
+        ({"clock": 5, "jobs": no_jobs}, "clock=5"),
+        ({"clock": VirtualClock, "jobs": no_jobs}, "clock="),
+        ({"clock": VirtualClock()}, "with a clock, give their script as jobs"),
+        ({"clock": VirtualClock(), "jobs": no_jobs, "port": 5001}, "port=5001"),
+        ({"jobs": "train.py"}, "jobs='train.py'"),
+        ({"port": "5"}, "port"),
+        ({"quotas": {"ml.m5.large": "4"}}, "'4'"),
+        ({"quotas": {"ml.m5.large": NAN}}, "nan"),
+        ({"delays": {"stopping": 3}}, "Delays(stopping=3)"),
+    ],
+)
+def test_a_sandbox_of_settings_that_make_no_sense(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        Sandbox(**options).start()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--faults", "bad-tusday"], "did you mean 'bad-tuesday'"),
+        (["--faults", "none.json"], "none.json"),
+        (["--fault-seed", "7"], "--fault-seed belongs to --faults"),
+        (["--faults", "bad-tuesday", "--fault-seed", "x"], "'x'"),
+    ],
+)
+def test_a_command_for_a_sandbox_with_faults_that_are_none(options: list[str], said: str) -> None:
+    result = CliRunner().invoke(sandbox_command, ["start", *options])
+    assert result.exit_code
+    assert said in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--n-workers", "0"], "--n-workers"),
+        (["--n-workers", "nan"], "'nan'"),
+        (["--max-cost", "-1"], "--max-cost"),
+        (["--max-cost", "nan"], "nan"),
+        (["--max-wallclock-time", "nan"], "nan"),
+        (["--max-num-trials-started", "1.5"], "'1.5'"),
+    ],
+)
+def test_a_resume_with_limits_that_make_no_sense(sandbox: Sandbox, options: list[str], said: str) -> None:
+    result = CliRunner().invoke(resume_command, ["nightly", *options])
+    assert result.exit_code == 2
+    assert said in result.output
+    assert not sandbox.call_counts()
+
+
 @pytest.mark.parametrize("place", ["bucket/folder", "/folder", "https://bucket.s3.amazonaws.com/folder", "s3://", 7])
 def test_an_s3_path_that_is_none(script: Path, place: Any) -> None:
     refused_by_user_error(lambda: cloud(template(script), s3_path=place), repr(place), "s3://bucket/folder")
@@ -427,6 +615,43 @@ def test_a_tuner_s_job_the_service_would_reject(sandbox: Sandbox, script: Path) 
 )
 def test_a_launcher_of_parts_that_do_not_fit(script: Path, options: dict[str, Any], said: str) -> None:
     refused_by_user_error(lambda: RemoteLauncher(tuner(LocalBackend(script)), **options), said)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"job": {"max_run": 3}}, "TunerJobOptions(max_run=3600)"),
+        ({"job": TunerJobOptions}, "TunerJobOptions(max_run=3600)"),
+        ({"instance_type": ["ml.c5.xlarge"]}, "instance_type=['ml.c5.xlarge']"),
+        ({"dependencies": 5}, "dependencies=5"),
+        ({"publish_tuning_metrics": "no"}, "publish_tuning_metrics='no'"),
+        ({"aws": 5}, "aws=5"),
+    ],
+)
+def test_a_launcher_s_options_of_a_wrong_kind(script: Path, options: dict[str, Any], said: str) -> None:
+    refused_by_user_error(lambda: RemoteLauncher(tuner(LocalBackend(script)), **options), said)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_run": "60"}, "max_run='60'"),
+        ({"max_run": NAN}, "max_run=nan"),
+        ({"max_run": -1}, "max_run=-1"),
+        ({"max_wait": 9}, "use_spot_instances=True"),
+        ({"use_spot_instances": True, "max_run": 60, "max_wait": 9}, "max_wait=9"),
+        ({"use_spot_instances": True, "keep_alive_period_in_seconds": 60}, "kept alive"),
+        ({"use_spot_instances": "yes"}, "'yes'"),
+        ({"max_retry_attempts": 1.5}, "max_retry_attempts=1.5"),
+        ({"environment": {"A": 1}}, "{'A': 1}"),
+        ({"tags": "team"}, "tags='team'"),
+        ({"subnets": "subnet-1", "security_group_ids": ["sg-1"]}, "subnets='subnet-1'"),
+        ({"template": ["VpcConfig"]}, "template=['VpcConfig']"),
+        ({"max_rum": 3}, "did you mean 'max_run'?"),
+    ],
+)
+def test_a_tuner_s_job_of_options_that_make_no_sense(options: dict[str, Any], said: str) -> None:
+    refused_by_user_error(lambda: TunerJobOptions(**options), said)
 
 
 def test_what_is_no_tuner() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import os
 import signal
 import socket
@@ -102,10 +103,19 @@ def _ask(session: SessionStarted) -> None:
 _POSITIVE = click.FloatRange(min=0, min_open=True)
 
 
+def _finite(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """A range lets nan pass."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no limit; leave it out to change nothing")
+    return value
+
+
 @click.command()
-@click.option("--max-wallclock-time", type=_POSITIVE, help="Seconds of tuning, all sessions together.")
+@click.option(
+    "--max-wallclock-time", type=_POSITIVE, callback=_finite, help="Seconds of tuning, all sessions together."
+)
 @click.option("--max-num-trials-started", type=click.IntRange(min=0), help="Trials, all sessions together.")
-@click.option("--max-cost", type=_POSITIVE, help="Dollars, all sessions together.")
+@click.option("--max-cost", type=_POSITIVE, callback=_finite, help="Dollars, all sessions together.")
 @click.option("--n-workers", type=click.IntRange(min=1), help="From now on, so many trials run at the same time.")
 @experiment_argument
 def resume(

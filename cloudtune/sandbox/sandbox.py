@@ -61,6 +61,9 @@ class Sandbox:
     ) -> None:
         if clock is not None and jobs is None:
             raise ValueError("processes run in real time: with a clock, give their script as jobs")
+        _check_kinds(clock, jobs, delays, faults)
+        if clock is not None and port:
+            raise ValueError(f"port={port!r}: with a clock there is no port; leave out one of them")
         if profile is not None and delays is not None:
             raise ValueError(
                 "give a profile or delays, not both; dataclasses.replace(Delays.realistic(), …) changes single ones"
@@ -218,3 +221,14 @@ def _claim_account(wanted: str, free_choice: bool) -> str:
             wanted = f"{int(wanted) + 1:012d}"
         _accounts_in_use.add(wanted)
         return wanted
+
+
+def _check_kinds(clock: object, jobs: object, delays: object, faults: object) -> None:
+    if clock is not None and (isinstance(clock, type) or not all(hasattr(clock, name) for name in ("now", "sleep"))):
+        raise ValueError(f"clock={clock!r} is no clock: it has now() and sleep(seconds), as VirtualClock() does")
+    if jobs is not None and not callable(jobs):
+        raise ValueError(f"jobs={jobs!r} is no script: give a function of a Run that yields steps")
+    if delays is not None and not isinstance(delays, Delays):
+        raise ValueError(f"delays={delays!r} are no Delays: write Delays(stopping=3), for example")
+    if faults is not None and not isinstance(faults, (str, FaultPlan)):
+        raise ValueError(f"faults={faults!r} is no plan: give a name, such as 'bad-tuesday', or FaultPlan(…)")

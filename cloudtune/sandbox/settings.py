@@ -97,13 +97,13 @@ class Settings:
     """What goes wrong."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
+        if not isinstance(self.port, int) or not 0 <= self.port <= 65535:
             raise ValueError(f"port must be in 0..65535, got {self.port!r}")
         if len(self.account_id) != 12 or not self.account_id.isdigit():
             raise ValueError(f"an account id has twelve digits, got {self.account_id!r}")
         for name, limit in self.quotas.items():
-            if limit < 0:
-                raise ValueError(f"quota {name!r} is at least 0, got {limit!r}")
+            if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+                raise ValueError(f"quota {name!r} is a whole number of at least 0, got {limit!r}")
 
     def interpreter_for(self, image: str) -> str:
         """The python executable of ``image``: its exact name, else its name without tag, else the sandbox's own."""

@@ -58,6 +58,17 @@ def test_a_job_that_is_unknown_at_first_costs_few_calls() -> None:
         assert sandbox.call_counts()["sagemaker.DescribeTrainingJob"] <= 5
 
 
+def test_a_stop_of_what_has_ended_is_done_though_its_description_is_old() -> None:
+    plan = FaultPlan(views=Views(describe=Lag(changed=600.0)))
+    with in_virtual_time(Training(seconds=60.0), faults=plan) as (sandbox, backend, clock, _):
+        trial = attempt(0, x=0.5, epochs=1)
+        name = backend.start(trial).name
+        clock.sleep(200)
+        described = sandbox.client("sagemaker").describe_training_job(TrainingJobName=name)
+        assert described["TrainingJobStatus"] == "InProgress"
+        backend.stop(trial.id)
+
+
 def test_a_deleted_job_is_gone_and_the_trial_is_not_to_blame() -> None:
     with in_virtual_time(Training(seconds=600.0)) as (sandbox, backend, _, seen):
         trial = attempt(0, x=0.5, epochs=5)

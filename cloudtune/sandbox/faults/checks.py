@@ -22,5 +22,5 @@ def check_probability(name: str, value: float) -> None:
 
 
 def check_amount(name: str, value: float) -> None:
-    if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
         raise ValueError(f"{name} is a number, at least 0; got {value!r}")

@@ -122,10 +122,10 @@ class Throttling:
     rates: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.burst > 0:
+        if not isinstance(self.burst, (int, float)) or not self.burst > 0:
             raise ValueError(f"burst is a number of seconds, more than 0; got {self.burst!r}")
         for name, rate in self.rates.items():
-            if not math.isfinite(rate) or rate < 0:
+            if not isinstance(rate, (int, float)) or not math.isfinite(rate) or rate < 0:
                 raise ValueError(f"the rate of {name!r} is a number per second, got {rate!r}")
 
 
@@ -214,6 +214,19 @@ class FaultPlan:
     views: Views = Views()
     logs: LogRule = LogRule()
     pages: Pages = Pages()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise ValueError(f"seed is a whole number, got {self.seed!r}")
+        for name, kind in (("calls", CallRule), ("launches", LaunchRule), ("runs", RunRule)):
+            rules = getattr(self, name)
+            if not isinstance(rules, (tuple, list)) or not all(isinstance(rule, kind) for rule in rules):
+                raise ValueError(f"{name}=({kind.__name__}(…),) is a tuple of rules, got {rules!r}")
+        for name, part in (("views", Views), ("logs", LogRule), ("pages", Pages)):
+            if not isinstance(getattr(self, name), part):
+                raise ValueError(f"{name} are {part.__name__}(…), got {getattr(self, name)!r}")
+        if self.throttling is not None and not isinstance(self.throttling, Throttling):
+            raise ValueError(f"throttling is Throttling(…), got {self.throttling!r}")
 
     @property
     def empty(self) -> bool:
