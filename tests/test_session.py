@@ -399,3 +399,12 @@ def test_a_script_that_is_tried_again_is_told_in_one_line(caplog: pytest.LogCapt
     again = [record.getMessage() for record in caplog.records if "gets another attempt" in record.getMessage()]
     assert again[0].startswith("trial 0 gets another attempt, its script failed: ")
     assert tuner.ledger.trials[0].reason.endswith("(and so did 1 retry)")
+
+
+def test_a_long_wait_at_the_end_is_mentioned_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="cloudtune.tuner")
+    cloud = cloud_of(units=9, timing=FakeTiming(log_lag=300.0))
+    tuner_on(cloud, asha(), stop_criterion=StoppingCriterion(max_num_trials_started=1)).run()
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("waiting for ")]
+    assert 2 < len(told) < 16
+    assert "to end and for what their logs still say" in told[0]

@@ -16,6 +16,8 @@ logger = logging.getLogger("cloudtune.tuner")
 
 ENOUGH_EVALUATIONS = 12
 """So many reports without a metric, and it is not going to come."""
+STILL_WAITING = 60.0
+"""Seconds after which a wait at the end is mentioned, each time."""
 
 _ITS_SCRIPT = (Cause.NONE.value, Cause.SCRIPT.value)
 
@@ -82,3 +84,11 @@ class Notices:
                     *(name, view.num_evaluations),
                     ", ".join(repr(each) for each in known if not each.startswith("st_")) or "none",
                 )
+
+
+def tell_of_the_wait(told: float, now: float, count: int) -> float:
+    """Mention now and then that the end waits for ``count`` jobs; when that was done last, seconds since the epoch."""
+    if now < told + STILL_WAITING:
+        return told
+    logger.info("waiting for %d job%s to end and for what their logs still say", count, "s" * (count > 1))
+    return now

@@ -20,7 +20,7 @@ from cloudtune.journal import events as ev
 from cloudtune.journal.store import JournalStore
 from cloudtune.session.actions import Actions, release
 from cloudtune.session.checks import missing_metric, not_as_asked, too_many_failures
-from cloudtune.session.notices import Notices
+from cloudtune.session.notices import Notices, tell_of_the_wait
 from cloudtune.session.patience import patiently
 from cloudtune.session.recording import Recorder
 from cloudtune.session.telling import status_behind, tell_launches, tell_news
@@ -141,7 +141,7 @@ class Session:
 
     def wind_down(self) -> None:
         """Stop what runs and take in what it still says, until all has ended or the wait is over."""
-        began = self._clock.now()
+        began = told = self._clock.now()
         deadline = began + WIND_DOWN_LIMIT
         while not self.ledger.finished:
             self._take_in()
@@ -156,6 +156,7 @@ class Session:
                 names = ", ".join(attempt.name or str(attempt.id) for attempt in self.ledger.open.values())
                 logger.warning("still not ended %.0f s after being asked to: %s", WIND_DOWN_LIMIT, names)
                 return
+            told = tell_of_the_wait(told, self._clock.now(), len(self.ledger.open))
             self._clock.sleep(self._options.sleep_time)
 
     def finish(self) -> None:
