@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import dill
-
 from cloudtune.backends.base import Experiment, TrialBackend
 from cloudtune.callbacks.base import CallbackList, TunerCallback
 from cloudtune.callbacks.progress import ProgressCallback
@@ -22,7 +20,7 @@ from cloudtune.engine.engine import Engine, EngineOptions
 from cloudtune.engine.ledger import Ledger
 from cloudtune.engine.policies import Policies, WithoutMetric
 from cloudtune.engine.status import TuningStatus, best_report
-from cloudtune.errors import JournalConflictError, MetricError, OptionError, TransientError
+from cloudtune.errors import JournalConflictError, MetricError, OptionError
 from cloudtune.interrupts import asked_to_stop
 from cloudtune.journal.events import ExperimentStarted
 from cloudtune.names import check_tuner_name, default_base, suffixed
@@ -32,7 +30,6 @@ from cloudtune.schedulers.base import TrialScheduler
 from cloudtune.session.actions import release
 from cloudtune.session.patience import patiently
 from cloudtune.session.session import Session, SessionOptions
-from cloudtune.space import config_space_to_json_dict
 from cloudtune.storage import ExperimentStorage, LocalStorage
 from cloudtune.trial import Config
 from cloudtune.tuner_arguments import (
@@ -43,6 +40,7 @@ from cloudtune.tuner_arguments import (
     checked_callbacks,
     checked_metadata,
 )
+from cloudtune.tuner_files import keep, metadata_of, serialized
 from cloudtune.version import __version__
 
 logger = logging.getLogger("cloudtune.tuner")
@@ -253,7 +251,7 @@ class Tuner:
 
     def _begin(self) -> Session:
         """The session, as the experiment's one writer. What the backend finds wrong leaves no file behind."""
-        payload = self._serialized() if self.save_tuner and self._session is None else None
+        payload = serialized(self) if self.save_tuner and self._session is None else None
         patiently("asking who runs it", lambda: self.storage.claim(self.tuner_path), self.clock)
         session: Session | None = None
         try:
@@ -261,7 +259,7 @@ class Tuner:
             options = self._engine_options()
             session = self._session or self._new_session(payload, options)
             session.engine.options, session.stop_criterion = options, self.stop_criterion
-            metadata = self._all_metadata(options.n_workers)
+            metadata = metadata_of(self, options.n_workers)
             session.take_over(ExperimentStarted(self.clock.now(), self.name, __version__, metadata))
         except BaseException:
             if session is not None:
@@ -273,7 +271,8 @@ class Tuner:
         if session.ledger.trials:
             logger.info("continuing %s: %s", self.name, session.view())
         if not (self.tuner_path / METADATA_FILE).exists():
-            self._keep(METADATA_FILE, json.dumps(metadata, indent=2, default=str).encode())
+            content = json.dumps(metadata, indent=2, default=str).encode()
+            keep(self.storage, self.tuner_path / METADATA_FILE, content)
         return session
 
     def _engine_options(self) -> EngineOptions:
@@ -321,7 +320,7 @@ class Tuner:
         )
         if not session.replay() and payload is not None:
             # a tuner as it was before its first event: a resume replays the journal into it
-            self._keep(TUNER_FILE, payload)
+            keep(self.storage, self.tuner_path / TUNER_FILE, payload)
         return session
 
     def _experiment(self) -> Experiment:
@@ -334,42 +333,6 @@ class Tuner:
             max_resource_attr=self.scheduler.max_resource_attr,
             n_workers=0 if self.n_workers == "auto" else self.n_workers,
         )
-
-    def _all_metadata(self, n_workers: int) -> dict[str, Any]:
-        script = self.trial_backend.entry_point
-        return {
-            **self.metadata,
-            **self.scheduler.metadata(),
-            "st_tuner_creation_timestamp": self.clock.now(),
-            "tuner_name": self.name,
-            "entrypoint": script.stem if script else None,
-            "entrypoint_path": str(script) if script else None,
-            "backend": type(self.trial_backend).__name__,
-            "n_workers": n_workers,
-            "config_space": config_space_to_json_dict(self.scheduler.config_space),
-            "resource_attr": self.scheduler.resource_attr,
-            "cloudtune_version": __version__,
-        }
-
-    def _serialized(self) -> bytes | None:
-        try:
-            payload: bytes = dill.dumps(self, recurse=True)
-        except (TypeError, AttributeError, ValueError, dill.PickleError) as error:
-            logger.warning(
-                "the tuner can't be serialized (%s): `cloudtune resume` will not work; running the script "
-                "again under the same tuner_name with suffix_tuner_name=False will",
-                error,
-            )
-            return None
-        return payload
-
-    def _keep(self, name: str, content: bytes) -> None:
-        path = self.tuner_path / name
-        path.write_bytes(content)
-        try:
-            self.storage.publish(path)
-        except TransientError as error:
-            logger.warning("%s is kept on this machine only: %s", path, error)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_session": None}
