@@ -494,8 +494,8 @@ def test_options_that_contradict_each_other(
         (lambda: FeedOptions(silent_seconds=NAN), "silent_seconds=nan"),
         (lambda: FeedOptions(late_seconds=-1), "late_seconds=-1"),
         (lambda: FeedOptions(drain_quite_seconds=1), "did you mean 'drain_quiet_seconds'?"),  # type: ignore[call-arg]
-        (lambda: WarmPoolOptions(longest_wait=NAN), "longest_wait=nan"),
-        (lambda: WarmPoolOptions(longest_wait="1"), "longest_wait='1'"),  # type: ignore[arg-type]
+        (lambda: WarmPoolOptions(longest_wait_seconds=NAN), "longest_wait_seconds=nan"),
+        (lambda: WarmPoolOptions(longest_wait_seconds="1"), "longest_wait_seconds='1'"),  # type: ignore[arg-type]
         (lambda: WarmPoolOptions(keep_alive=3), "did you mean 'keep_alive_seconds'?"),  # type: ignore[call-arg]
         (lambda: CheckpointWatchdogCallback(max_age_seconds=NAN), "max_age_seconds=nan"),
         (lambda: CheckpointWatchdogCallback(max_calls=0), "max_calls=0"),

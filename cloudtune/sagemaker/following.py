@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from cloudtune.errors import OptionError
 from cloudtune.options import check_seconds, named_options
 from cloudtune.sagemaker.cursors import DEEP_OVERLAP, Window
 from cloudtune.sagemaker.lines import LineParser, LineReader, LogLine, ParsedReport

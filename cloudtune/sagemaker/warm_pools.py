@@ -43,12 +43,12 @@ _NONE_KEPT = (
 class WarmPoolOptions:
     """``keep_alive_seconds``: for which instances wait for the next job, and cost money; at most 21,600.
 
-    ``longest_wait``: seconds for which a launch waits at most for instances that are about to be free. It never waits
+    ``longest_wait_seconds``: for which a launch waits at most for instances that are about to be free. It never waits
     longer than what that saves, which is measured; this can only shorten it, and 0 is never to wait.
     """
 
     keep_alive_seconds: int = DEFAULT_KEEP_ALIVE
-    longest_wait: float | None = None
+    longest_wait_seconds: float | None = None
 
     def __post_init__(self) -> None:
         seconds = self.keep_alive_seconds
@@ -57,8 +57,8 @@ class WarmPoolOptions:
                 f"keep_alive_seconds={seconds!r} is no number of seconds from 1 to {LONGEST_KEEP_ALIVE}",
                 "without a warm pool, leave it out",
             )
-        if self.longest_wait is not None:
-            check_seconds("longest_wait", self.longest_wait, "give 0 never to wait")
+        if self.longest_wait_seconds is not None:
+            check_seconds("longest_wait_seconds", self.longest_wait_seconds, "give 0 never to wait")
 
     @classmethod
     def of(cls, given: WarmPoolOptions | int | None, template: TrainingJobTemplate) -> WarmPoolOptions | None:
@@ -105,7 +105,7 @@ class WarmPools:
         self._tuner_name = tuner_name
         self._is_used = options is not None
         options = options or WarmPoolOptions()
-        self._book = PoolBook(tuner_name, options.keep_alive_seconds, n_workers, options.longest_wait)
+        self._book = PoolBook(tuner_name, options.keep_alive_seconds, n_workers, options.longest_wait_seconds)
         self._needs = [need for way in demand.ways for need in way]
         self._several_ways = len(demand.ways) > 1
         self._quota = pool_quota(self._needs[0].instance_type) if self._needs else ""

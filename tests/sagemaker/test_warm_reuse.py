@@ -155,7 +155,7 @@ def test_asha_with_eight_workers_starts_nine_of_ten_jobs_on_warm_instances(kind:
 
 
 def test_without_waiting_fewer_are_reused_and_more_idle_but_there_are_never_more_pools_than_workers() -> None:
-    with tuning(warm_pool=WarmPoolOptions(300, longest_wait=0)) as (sandbox, tuner, clock):
+    with tuning(warm_pool=WarmPoolOptions(300, longest_wait_seconds=0)) as (sandbox, tuner, clock):
         tuner.run()
         clock.sleep(1000)
         hurried = bill(sandbox)
@@ -419,8 +419,10 @@ def test_seconds_may_be_given_alone(given: WarmPoolOptions | int) -> None:
 def test_what_a_template_asks_for_counts() -> None:
     assert SageMakerBackend(template(KeepAlivePeriodInSeconds=900)).warm_pool == WarmPoolOptions(900)
     assert SageMakerBackend(template()).warm_pool is None
-    both = SageMakerBackend(template(KeepAlivePeriodInSeconds=900), warm_pool=WarmPoolOptions(900, longest_wait=10))
-    assert both.warm_pool == WarmPoolOptions(900, longest_wait=10)
+    both = SageMakerBackend(
+        template(KeepAlivePeriodInSeconds=900), warm_pool=WarmPoolOptions(900, longest_wait_seconds=10)
+    )
+    assert both.warm_pool == WarmPoolOptions(900, longest_wait_seconds=10)
 
 
 def test_contradictions_are_refused() -> None:
@@ -437,8 +439,8 @@ def test_contradictions_are_refused() -> None:
 def test_nonsense_is_refused(seconds: Any) -> None:
     with pytest.raises(OptionError, match=r"keep_alive_seconds|neither WarmPoolOptions nor seconds"):
         SageMakerBackend(template(), warm_pool=seconds)
-    with pytest.raises(OptionError, match="longest_wait"):
-        WarmPoolOptions(600, longest_wait=-1)
+    with pytest.raises(OptionError, match="longest_wait_seconds"):
+        WarmPoolOptions(600, longest_wait_seconds=-1)
 
 
 def test_an_experiment_that_has_ended_can_be_released_without_going_on() -> None:
@@ -472,7 +474,7 @@ def test_workers_by_quota_are_as_many_pools() -> None:
 
 
 def test_it_travels_with_its_backend() -> None:
-    backend = SageMakerBackend(template(), warm_pool=WarmPoolOptions(600, longest_wait=30))
+    backend = SageMakerBackend(template(), warm_pool=WarmPoolOptions(600, longest_wait_seconds=30))
     there = pickle.loads(pickle.dumps(backend))
     assert there.warm_pool == backend.warm_pool
     assert there.pool_savings == backend.pool_savings
