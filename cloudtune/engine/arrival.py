@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from cloudtune.trial import AttemptId, AttemptStatus, Observation, Report, StatusChange
 
@@ -83,8 +84,34 @@ class LagGauge:
         return len(self._cohort) == FIRST_ATTEMPTS and all(self._cohort.values())
 
 
+@dataclass(slots=True)
+class _Seen:
+    """Of an attempt at work: everything it emitted up to ``newest`` has been seen.
+
+    Reports are numbered from 0 in each run of a script, so that one which is missing shows: those ``ahead`` of it have
+    been seen before it.
+    """
+
+    newest: float
+    following: int = 0
+    ahead: dict[int, float] = field(default_factory=dict)
+
+    def take(self, report: Report) -> None:
+        number = _number(report)
+        if number == 0 and report.emitted_at > self.newest:
+            self.following, self.ahead = 0, {}  # it may be that of another run
+        if number is None or number < self.following:
+            self.newest = max(self.newest, report.emitted_at)
+            return
+        self.ahead[number] = report.emitted_at
+        while self.following in self.ahead:
+            self.newest = max(self.newest, self.ahead.pop(self.following))
+            self.following += 1
+
+
 class Arrivals:
-    """Hands on observations in their own order, those of an attempt as the backend gave them.
+    """Hands on observations in their own order, those of an attempt as the backend gave them; of reports that are seen
+    before one with a lower number, that one comes first if they have to wait.
 
     ``is_undecided`` tells of an attempt whether its reports may still lead to decisions: only those are waited for.
     ``is_known`` tells of a report whether it comes once more: it says nothing about lag.
@@ -99,8 +126,7 @@ class Arrivals:
         self._reports_lag = reports_lag
         self._gauge = LagGauge()
         self._waiting: dict[AttemptId, deque[tuple[float, Observation]]] = {}
-        self._newest: dict[AttemptId, float] = {}
-        """Of attempts at work: everything they emitted up to here has been seen."""
+        self._seen: dict[AttemptId, _Seen] = {}
 
     @property
     def waiting(self) -> int:
@@ -128,28 +154,47 @@ class Arrivals:
     def _note(self, observation: Observation) -> None:
         attempt = observation.attempt
         if isinstance(observation, Report):
-            self._newest[attempt] = max(observation.emitted_at, self._newest.get(attempt, -math.inf))
+            self._seen.setdefault(attempt, _Seen(-math.inf)).take(observation)
         elif isinstance(observation, StatusChange):
             if observation.status.is_final:
-                self._newest.pop(attempt, None)
+                self._seen.pop(attempt, None)
                 self._gauge.is_done(attempt)
             elif observation.status is AttemptStatus.RUNNING:
-                self._newest.setdefault(attempt, observation.at)
+                self._seen.setdefault(attempt, _Seen(observation.at))
                 self._gauge.runs(attempt)
 
     def _queue(self, observation: Observation) -> None:
         queue = self._waiting.setdefault(observation.attempt, deque())
-        at = observation.emitted_at if isinstance(observation, Report) else observation.at
-        queue.append((max(at, queue[-1][0]) if queue else at, observation))
+        later: list[Observation] = []
+        while queue and _comes_before(observation, queue[-1][1]):
+            later.append(queue.pop()[1])
+        for each in (observation, *reversed(later)):
+            at = each.emitted_at if isinstance(each, Report) else each.at
+            queue.append((max(at, queue[-1][0]) if queue else at, each))
 
     def _horizon(self, now: float) -> float:
         """Whatever was emitted up to here has been seen."""
         expected = self._gauge.expected()
+        awaited = [seen for attempt, seen in self._seen.items() if self._is_undecided(attempt)]
+        if any(seen.ahead for seen in awaited):
+            expected = LONGEST_HOLD  # one is late, whatever is known
         if expected == 0.0:
             return math.inf
-        oldest = now - expected
-        unseen = [newest for attempt, newest in self._newest.items() if self._is_undecided(attempt)]
-        return max(oldest, min(unseen, default=math.inf))
+        return max(now - expected, min((seen.newest for seen in awaited), default=math.inf))
+
+
+def _number(report: Report) -> int | None:
+    """Reports of this run of the script before it; None where that isn't told."""
+    number = report.metrics.get("st_worker_iter")
+    return number if isinstance(number, int) else None
+
+
+def _comes_before(one: Observation, other: Observation) -> bool:
+    """Whether both are reports of the same run, seen in the wrong order."""
+    if not isinstance(one, Report) or not isinstance(other, Report) or one.emitted_at >= other.emitted_at:
+        return False
+    first, second = _number(one), _number(other)
+    return first is not None and second is not None and first < second
 
 
 def _due(queue: deque[tuple[float, Observation]], horizon: float) -> Iterator[tuple[float, Observation]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,14 @@ def names(observations: Sequence[Observation]) -> list[str]:
 
 def arrivals(undecided: Sequence[int] = range(10), known: Sequence[str] = (), reports_lag: bool = True) -> Arrivals:
     return Arrivals(lambda id: id.trial_id in undecided, lambda report: report.key in known, reports_lag)
+
+
+def quick() -> Arrivals:
+    """Of an experiment of which it is known that nothing lags."""
+    order = arrivals()
+    for trial_id in range(1, 6):
+        order.take([status(trial_id, RUNNING, 1.0), status(trial_id, COMPLETED, 2.0)], 2.0)
+    return order
 
 
 def running(*trials: int) -> list[Observation]:
@@ -68,6 +77,25 @@ def test_a_report_waits_until_every_other_running_trial_has_shown_something_youn
     assert names(order.take([report(1, 20)], 50)) == ["1@20"]
     assert names(order.take([report(1, 40)], 60)) == ["0@30"]
     assert order.waiting == 1
+
+
+def numbered(number: int, emitted_at: float) -> Report:
+    return replace(report(0, emitted_at), metrics={"loss": 1.0, "st_worker_iter": number})
+
+
+def test_reports_of_a_script_wait_for_one_before_them_that_is_missing_and_let_it_go_first() -> None:
+    order = quick()  # nothing was late so far
+    assert names(order.take([*running(0), numbered(0, 1000)], 1000))[1:] == ["0@1000"]
+    assert order.take([numbered(2, 1020)], 1020) == order.take([numbered(3, 1030)], 1030) == []
+    assert names(order.take([numbered(1, 1010)], 1040)) == ["0@1010", "0@1020", "0@1030"]
+    assert order.take([numbered(5, 1050)], 1050) == []
+    assert names(order.take([], 1050 + LONGEST_HOLD)) == ["0@1050"]
+
+
+def test_a_script_that_starts_again_numbers_its_reports_from_0() -> None:
+    order = quick()
+    assert names(order.take([*running(0), numbered(0, 1000), numbered(1, 1010)], 1010))[1:] == ["0@1000", "0@1010"]
+    assert names(order.take([numbered(0, 1100), numbered(1, 1110)], 1110)) == ["0@1100", "0@1110"]
 
 
 def test_no_longer_than_the_limit() -> None:

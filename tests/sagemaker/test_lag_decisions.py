@@ -23,6 +23,8 @@ DELAYS = Delays(starting=40.0, stopping=10.0, log_ingestion=5.0)
 SPACE = {"x": uniform(0.0, 1.0), "slowness": uniform(0.0, 1.0), "epochs": 9}
 NEVER = LogRule()
 STREAMS = LogRule(late=180.0, late_streams=0.5)
+LINES = LogRule(late=180.0, late_streams=0.5, late_lines=0.2)
+"""And single lines of the others, which are seen behind younger ones of their own script."""
 SEEDS = range(3)
 
 
@@ -77,11 +79,12 @@ def decisions(logs: LogRule, seed: int) -> Mapping[tuple[int, Any], tuple[str, s
     }
 
 
+@pytest.mark.parametrize("logs", [STREAMS, LINES], ids=["streams", "lines"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_stops_are_those_of_a_run_without_lag(seed: int) -> None:
+def test_stops_are_those_of_a_run_without_lag(seed: int, logs: LogRule) -> None:
     prompt = decisions(NEVER, seed)
     assert {action for action, _, _ in prompt.values()} == {"CONTINUE", "STOP"}
-    assert decisions(STREAMS, seed) == prompt
+    assert decisions(logs, seed) == prompt
 
 
 def test_in_the_order_of_arrival_they_would_be_others(monkeypatch: pytest.MonkeyPatch) -> None:
