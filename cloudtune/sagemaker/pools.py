@@ -248,6 +248,12 @@ class PoolBook:
         kept = [job for job in self._live.values() if not job.let_go]
         return [job.attempt for job in sorted(kept, key=lambda job: job.stage is not Stage.FREE)]
 
+    def surplus(self, now: float) -> list[AttemptId]:
+        """Of more pools than may be alive, those that wait: there are some after a resume with fewer workers."""
+        self._expire(now)
+        waiting = [job.attempt for job in self._live.values() if job.stage is Stage.FREE and not job.let_go]
+        return waiting[: max(0, len(self._live) - self.most)]
+
     def savings(self, now: float) -> Savings:
         """So far."""
         idle = [

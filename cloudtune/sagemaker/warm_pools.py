@@ -194,8 +194,10 @@ class WarmPools:
 
     def look(self) -> None:
         """Let go of some of what is needed no more: not of all at once, other things have to be done, too."""
-        if self._is_used and self._no_more:
-            for attempt in self._book.to_let_go(self._clock.now())[:_LET_GO_PER_LOOK]:
+        if self._is_used:
+            now = self._clock.now()
+            needless = self._book.to_let_go(now) if self._no_more else self._book.surplus(now)
+            for attempt in needless[:_LET_GO_PER_LOOK]:
                 self._let_go(attempt)
 
     def release(self) -> None:

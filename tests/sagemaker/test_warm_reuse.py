@@ -295,6 +295,30 @@ def test_after_a_crash_the_book_is_rebuilt_and_reuse_goes_on() -> None:
     assert found.last <= ended
 
 
+def test_a_resume_with_fewer_workers_lets_go_of_what_is_too_much_at_once() -> None:
+    journal = KeptJournal()
+    scheduler = RandomSearch(SPACE, metric="loss", random_seed=3)
+    with tuning(scheduler, trials=11, workers=6, storage=journal, warm_pool=3000, callbacks=[Dies(900)]) as made:
+        sandbox, tuner, clock = made
+        with pytest.raises(Crash):
+            tuner.run()
+        died, began = clock.now(), len(jobs_of(sandbox))
+        criterion = StoppingCriterion(max_num_trials_started=11)
+        options = {"warm_pool": 3000}
+        scheduler = RandomSearch(SPACE, metric="loss", random_seed=3)
+        after = tuner_in(sandbox, clock, scheduler, criterion, 2, backend_options=options, storage=journal)
+        after.wait_trial_completion_when_stopping = True
+        after.run()
+        jobs = jobs_of(sandbox)
+        clock.sleep(4000)
+        assert bill(sandbox).most_pools == 6
+    later = [job for job in jobs if _moment(job["TrainingEndTime"]) > died]
+    assert began == 6 and len(later) == 12
+    # four of the first six were let go when they had ended, and the others used again and again
+    assert [_pool(job)["Status"] for job in later[:6]].count("Terminated") == 4
+    assert sum(_idle(job) for job in later) <= 15 * len(later)
+
+
 def test_stopping_an_experiment_whose_tuner_died_leaves_no_pools() -> None:
     journal = KeptJournal()
     with tuning(trials=20, workers=4, storage=journal, callbacks=[Dies(900)]) as (sandbox, tuner, clock):
