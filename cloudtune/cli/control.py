@@ -44,7 +44,7 @@ def stop(tuner_name: str, local_path: Path | None, s3_path: str | None) -> None:
         _leave_word(files, tuner_name, s3_path)
     if not read_finished(files):
         # its tuner has died, before or because of us: its trials are still there
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        _speak()
         tuner_of(files).stop("asked to stop")
     click.echo(f"{tuner_name} has ended.")
 
@@ -143,7 +143,7 @@ def resume(
     if not isinstance(files, LocalFiles) and is_training_job(files):
         _resume_remotely(tuner_name, s3_path, n_workers, given)
         return
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    _speak()
     before = read_finished(files)
     tuner = tuner_of(files)
     if s3_path is not None and not isinstance(files, LocalFiles):
@@ -174,3 +174,9 @@ def _resume_remotely(tuner_name: str, s3_path: str | None, n_workers: int | None
 
     experiment = resume_remotely(tuner_name, s3_path, n_workers=n_workers, **limits)
     click.echo(f"{experiment.job_name} goes on with it. Follow it: cloudtune watch {tuner_name}")
+
+
+def _speak() -> None:
+    """What we say; botocore says at the same level where it found each endpoint."""
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("cloudtune").setLevel(logging.INFO)

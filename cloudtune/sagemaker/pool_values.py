@@ -84,6 +84,8 @@ class PooledJob:
     settled: bool = False
     """Whether a view has said that its instances wait no more: no older one counts."""
     let_go: bool = False
+    earlier: bool = False
+    """Whether an earlier process launched it, and may have let go of it at its end."""
 
     def matches(self, key: str) -> bool:
         """What an earlier process launched is of the same kind, as far as we know."""

@@ -128,7 +128,7 @@ class PoolBook:
     def adopted(self, attempt: AttemptId, key: str, price: float | None) -> None:
         """It was launched by an earlier process."""
         if attempt not in self._jobs:
-            job = PooledJob(attempt, key, self._keep_seconds, price, asked=False, measured=True)
+            job = PooledJob(attempt, key, self._keep_seconds, price, asked=False, measured=True, earlier=True)
             self._jobs[attempt] = self._live[attempt] = job
 
     # -- what becomes of jobs ------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ class PoolBook:
         if job is None:
             if state.pool is None:
                 return
-            job = PooledJob(attempt, None, self._keep_seconds, None, measured=True)
+            job = PooledJob(attempt, None, self._keep_seconds, None, measured=True, earlier=True)
             self._jobs[attempt] = self._live[attempt] = job
         if state.modified < job.modified or (job.over_since is not None and not state.is_over):
             return  # it was so once
@@ -220,7 +220,7 @@ class PoolBook:
         self._takes(by, job, job.taken_at)
 
     def _saw_terminated(self, job: PooledJob, state: JobState, idle: float | None) -> None:
-        silently = job.stage in (Stage.RUNNING, Stage.ENDING) and not job.let_go and not idle
+        silently = job.stage in (Stage.RUNNING, Stage.ENDING) and not (job.let_go or job.earlier or idle)
         self._not_taken(job)
         self._gone(job, idle)
         kept_by_others = state.status in ("Completed", "Stopped") and state.ended is not None

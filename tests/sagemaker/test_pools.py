@@ -285,6 +285,14 @@ def test_a_job_that_never_had_instances_says_nothing_about_what_the_account_keep
     assert not bench.book.none_kept
 
 
+def test_what_an_earlier_process_let_go_of_says_nothing_about_what_the_account_keeps() -> None:
+    bench = Bench()
+    bench.book.saw(job(7), state(job(7), "Stopped", "Stopped", 500.0, "Terminated"), 500.0)
+    bench.book.adopted(job(8), "key", 1.0)
+    bench.book.saw(job(8), state(job(8), "Stopped", "Stopped", 500.0, "Terminated"), 500.0)
+    assert not bench.book.none_kept
+
+
 def test_after_a_crash_views_tell_what_there_is() -> None:
     book = PoolBook("a", 300, 2)
     book.adopted(job(3), KEY, PRICE)
