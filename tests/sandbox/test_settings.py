@@ -65,7 +65,7 @@ def test_nonsense_is_refused() -> None:
         Settings(account_id="12")
     with pytest.raises(ValueError, match="port"):
         Settings(port=70000)
-    with pytest.raises(ValueError, match="is at least 0"):
+    with pytest.raises(ValueError, match="at least 0, got -1"):
         Settings(quotas={"ml.m5.large": -1})
     with pytest.raises(ValueError, match="not both"):
         Sandbox(profile="realistic", delays=Delays())
