@@ -201,6 +201,7 @@ def test_work_done_after_a_pause_is_neither_lost_nor_hidden_and_the_resume_goes_
         epochs = [row.metrics["epoch"] for row in rows]
         assert epochs == list(range(1, len(epochs) + 1))
         assert not any(row.repeated for row in rows)
+        assert tuner.tuning_status.trials([trial.trial.trial_id])[0].last_result == rows[-1].metrics
     assert any(row.late and row.metrics["epoch"] > 1 for row in tuner.ledger.rows)
     for rung in scheduler.rungs():
         reached = {row.trial_id for row in tuner.ledger.rows if row.metrics["epoch"] >= rung.level}

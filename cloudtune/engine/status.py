@@ -48,6 +48,7 @@ class TrialView:
     attempts: int
     reports: int
     last_result: Metrics | None
+    """Also if it came after its trial's fate was decided."""
     seconds: float
     dollars: float
     reason: str
@@ -166,7 +167,7 @@ class TuningStatus:
             config=state.trial.config,
             attempts=len(state.attempts),
             reports=self._keeper.reports[state.trial.trial_id],
-            last_result=state.last_result,
+            last_result=state.late_result or state.last_result,
             seconds=sum(attempt.seconds(self._now) for attempt in state.attempts),
             dollars=state.cost(self._now),
             reason=state.current.held or state.reason,
