@@ -88,6 +88,8 @@ class Trial:
     trial_id: int
     config: Config
     creation_time: datetime
+    carried: Mapping[str, Any] | None = None
+    """What a searcher's model carries from this proposal to the next: JSON, journaled with the launch."""
 
 
 @dataclass(frozen=True, order=True)

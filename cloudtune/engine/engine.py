@@ -203,7 +203,12 @@ class Engine:
     def _launch(self, suggestion: Suggestion, now: float) -> ev.LaunchIntended | None:
         if isinstance(suggestion, Start):
             return ev.LaunchIntended(
-                now, len(self.ledger.trials), 0, dict(suggestion.config), suggestion.checkpoint_trial_id
+                now,
+                len(self.ledger.trials),
+                0,
+                dict(suggestion.config),
+                suggestion.checkpoint_trial_id,
+                carried=suggestion.carried,
             )
         trial = self.ledger.trials[suggestion.trial_id]
         if trial.status is not Status.paused:

@@ -108,7 +108,7 @@ class Ledger:
         self.open[attempt.id] = attempt
         self.intents["launch", attempt.id] = LaunchAttempt(attempt.attempt, event.checkpoint_trial_id, event.not_before)
         if event.attempt == 0:
-            state = new_trial(event.trial_id, event.config, event.at)
+            state = new_trial(event.trial_id, event.config, event.at, event.carried)
             state.attempts.append(attempt)
             self.trials.append(state)
             self.counts[state.status] += 1

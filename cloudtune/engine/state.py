@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from typing import Any
 
 from cloudtune.schedulers.base import Action
 from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Cause, Config, Metrics, Status, Trial
@@ -117,5 +119,5 @@ class ResultRow:
     tuner_time: float
 
 
-def new_trial(trial_id: int, config: Config, at: float) -> TrialState:
-    return TrialState(Trial(trial_id, config, datetime.fromtimestamp(at, timezone.utc)))
+def new_trial(trial_id: int, config: Config, at: float, carried: Mapping[str, Any] | None = None) -> TrialState:
+    return TrialState(Trial(trial_id, config, datetime.fromtimestamp(at, timezone.utc), carried))

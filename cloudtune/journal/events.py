@@ -41,6 +41,7 @@ class LaunchIntended:
     """An attempt is to be launched; number 0 adds a new trial, from the checkpoint of another if that is named.
 
     One that follows a lost attempt waits until ``not_before`` (seconds since the epoch), for the reason ``why``.
+    ``carried``: of a new trial, what the searcher's model hands on to its next fit.
     """
 
     at: float
@@ -50,6 +51,7 @@ class LaunchIntended:
     checkpoint_trial_id: int | None = None
     not_before: float = 0.0
     why: str = ""
+    carried: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

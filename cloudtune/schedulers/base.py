@@ -71,10 +71,15 @@ class SchedulerDecision:
 
 @dataclass(frozen=True)
 class Start:
-    """Start a new trial, from the checkpoint of ``checkpoint_trial_id`` if given."""
+    """Start a new trial, from the checkpoint of ``checkpoint_trial_id`` if given.
+
+    ``carried``: JSON that is journaled with the launch and comes back in ``on_trial_add`` as ``trial.carried``, live
+    and in replay alike: what a model hands from one fit to the next, such as fitted hyperparameters.
+    """
 
     config: Config
     checkpoint_trial_id: int | None = None
+    carried: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

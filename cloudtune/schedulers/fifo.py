@@ -7,11 +7,12 @@ from typing import Any
 
 from cloudtune.errors import OptionError
 from cloudtune.options import named_options
-from cloudtune.schedulers.base import Action, Decision, NotNow, Reason, Start, Suggestion, TrialScheduler
+from cloudtune.schedulers.base import Action, Decision, NotNow, Reason, Suggestion, TrialScheduler
 from cloudtune.schedulers.max_resource import infer_max_resource
 from cloudtune.schedulers.objective import checked_mode, checked_name, missing
-from cloudtune.schedulers.setup import searcher_for, searcher_name
+from cloudtune.schedulers.setup import searcher_for, searcher_name, start, tell_of_new_trial
 from cloudtune.searchers.base import Searcher
+from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.seeding import checked_seed
 from cloudtune.space import validate_config_space
 from cloudtune.trial import Metrics, Mode, Trial
@@ -55,18 +56,27 @@ class FIFOScheduler(TrialScheduler):
         self.random_seed = checked_seed(random_seed)
         self._limit = infer_max_resource(config_space, max_t, max_resource_attr)
         self._max_resource_attr = max_resource_attr
-        self.searcher = searcher_for(searcher, config_space, points_to_evaluate, search_options, self.random_seed)
+        modes = (self._mode,) * len(self._metrics) if isinstance(self._mode, str) else tuple(self._mode)
+        problem = SearchProblem(
+            config_space,
+            points_to_evaluate,
+            self.random_seed,
+            tuple(self._metrics),
+            modes,
+            max_t=self.max_resource_level,
+        )
+        self.searcher = searcher_for(searcher, problem, search_options)
         self._known: set[int] = set()
         self._completed: set[int] = set()
 
     def suggest(self, trial_id: int) -> Suggestion | NotNow | None:
         config = self.searcher.suggest(trial_id)
-        return None if config is None else Start(config)
+        return None if config is None else start(self.searcher, trial_id, config)
 
     def on_trial_add(self, trial: Trial) -> None:
         if trial.trial_id not in self._known:
             self._known.add(trial.trial_id)
-            self.searcher.on_trial_add(trial.trial_id, trial.config)
+            tell_of_new_trial(self.searcher, trial)
             self.searcher.register_pending(trial.trial_id)
 
     def on_trial_result(self, trial: Trial, result: Metrics) -> Decision:

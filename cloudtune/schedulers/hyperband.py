@@ -15,7 +15,6 @@ from cloudtune.schedulers.base import (
     NotNow,
     Reason,
     Resume,
-    Start,
     Suggestion,
     TrialScheduler,
 )
@@ -25,8 +24,9 @@ from cloudtune.schedulers.objective import Objective, as_number, missing
 from cloudtune.schedulers.progress import Arrival, Phase, Progress
 from cloudtune.schedulers.rung_systems import PausedTrial, Promotion, RungSystem
 from cloudtune.schedulers.rungs import WORST, Rung
-from cloudtune.schedulers.setup import searcher_for, searcher_name
+from cloudtune.schedulers.setup import searcher_for, searcher_name, start, tell_of_new_trial
 from cloudtune.searchers.base import Searcher
+from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.seeding import Uniforms, checked_seed
 from cloudtune.space import validate_config_space
 from cloudtune.trial import Config, Metrics, Mode, Trial
@@ -113,7 +113,10 @@ class HyperbandScheduler(TrialScheduler):
         self._plan = self._options.plan(self.config_space)
         self._max_t = self._plan.limit.max_t
         self.random_seed = checked_seed(random_seed)
-        self.searcher = searcher_for(searcher, config_space, points_to_evaluate, search_options, self.random_seed)
+        problem = SearchProblem(
+            config_space, points_to_evaluate, self.random_seed, (metric,), (mode,), resource_attr, self._max_t
+        )
+        self.searcher = searcher_for(searcher, problem, search_options)
         self._brackets = Uniforms(self.random_seed, "bracket")
         self._systems = self._make_systems()
         self._pauses = self._systems[0].pauses
@@ -138,7 +141,7 @@ class HyperbandScheduler(TrialScheduler):
             return self._resume(promotion)
         config = self.searcher.suggest(trial_id)
         if config is not None:
-            return Start(self._limited(config, self._plan.first_milestone(bracket)))
+            return start(self.searcher, trial_id, self._limited(config, self._plan.first_milestone(bracket)))
         return self._without_new_configurations()
 
     def _without_new_configurations(self) -> Resume | NotNow | None:
@@ -280,7 +283,7 @@ class HyperbandScheduler(TrialScheduler):
             milestones = self._plan.milestones(bracket)
             progress = Progress(self._systems[bracket], milestones, self._max_t, trial.config)
             self._trials[trial.trial_id] = progress
-            self.searcher.on_trial_add(trial.trial_id, trial.config)
+            tell_of_new_trial(self.searcher, trial)
             self._launched(progress, trial)
         return progress
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
+from cloudtune.searchers.problem import SearchProblem
 from cloudtune.trial import Config, Metrics
 
 
@@ -18,6 +21,20 @@ class Searcher(ABC):
     @abstractmethod
     def suggest(self, trial_id: int) -> Config | None:
         """A complete configuration for new trial ``trial_id``, constants included; None if none is left."""
+
+    def carried(self, trial_id: int) -> Mapping[str, Any] | None:
+        """JSON that goes with the proposal just made for ``trial_id``: what a model hands to its next fit.
+
+        It is journaled with the launch and comes back in ``on_carried``, so that warm starts, too, depend on what has
+        happened and not on what was asked. A model that was not fitted hands on nothing.
+        """
+        return None
+
+    def on_carried(self, trial_id: int, carried: Mapping[str, Any]) -> None:
+        """What the proposal of trial ``trial_id`` handed on; comes right before its ``on_trial_add``."""
+
+    def check_fits(self, problem: SearchProblem) -> None:
+        """Raises ``OptionError`` if this searcher can't work for a scheduler with this problem."""
 
     def on_trial_add(self, trial_id: int, config: Config) -> None:
         """Trial ``trial_id`` was launched with ``config``: not to be proposed again, pending until its results come."""

@@ -2,67 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from importlib import import_module
 from typing import Any, TypeVar
 
 from cloudtune.errors import OptionError
 from cloudtune.options import nearest_name
 from cloudtune.searchers.base import Searcher
-from cloudtune.searchers.random_searcher import RandomSearcher
+from cloudtune.searchers.problem import SearchProblem
 
 Options = TypeVar("Options")
 
-
-@dataclass(frozen=True)
-class SearchProblem:
-    """What every searcher is told by its scheduler."""
-
-    config_space: Mapping[str, Any]
-    points_to_evaluate: Sequence[Mapping[str, Any]] | None
-    random_seed: int
-
-
-@dataclass(frozen=True)
-class RandomOptions:
-    """``search_options`` of ``searcher="random"``; their meaning is documented at ``RandomSearcher``."""
-
-    allow_duplicates: bool = False
-    restrict_configurations: Sequence[Mapping[str, Any]] | None = None
-    debug_log: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("allow_duplicates", "debug_log"):
-            if not isinstance(getattr(self, name), bool):
-                raise OptionError(f"search_options: {name} is {getattr(self, name)!r}", "give True or False")
+MODULES: Mapping[str, str] = {
+    "random": "random_searcher",
+    "grid": "grid_searcher",
+    "sobol": "sobol_searcher",
+    "bayesopt": "bayesopt",
+    "bayesopt_constrained": "bayesopt_constrained",
+    "bayesopt_cost": "bayesopt_cost",
+    "kde": "kde_searcher",
+    "bore": "bore_searcher",
+    "cqr": "cqr_searcher",
+    "rea": "regularized_evolution",
+}
+"""The module of ``cloudtune.searchers`` that makes each searcher, by ``make(problem, search_options)``. A module is
+imported when its searcher is asked for: those with a model need scipy."""
 
 
 def make_searcher(name: str, problem: SearchProblem, search_options: Mapping[str, Any] | None = None) -> Searcher:
     """The searcher called ``name``. Raises OptionError for an unknown name or option, naming the nearest one."""
-    make = _SEARCHERS.get(name)
-    if make is None:
-        raise OptionError(f"searcher {name!r} is not known", nearest_name(name, _SEARCHERS))
+    module = MODULES.get(name)
+    if module is None:
+        raise OptionError(f"searcher {name!r} is not known", nearest_name(name, MODULES))
+    make: Callable[[SearchProblem, dict[str, Any]], Searcher] = import_module(f"cloudtune.searchers.{module}").make
     return make(problem, dict(search_options or {}))
 
 
-def options_from(kind: Callable[..., Options], names: Sequence[str], given: Mapping[str, Any]) -> Options:
-    """``kind(**given)``. Raises OptionError for a name that is not among ``names``."""
+def options_from(kind: Callable[..., Options], given: Mapping[str, Any]) -> Options:
+    """``kind(**given)``, for a dataclass of options. Raises OptionError for a name that is not one of its fields."""
+    options: Options = several_options_from((kind,), given)[0]
+    return options
+
+
+def several_options_from(kinds: tuple[Callable[..., Any], ...], given: Mapping[str, Any]) -> tuple[Any, ...]:
+    """One object per dataclass of options, each with the entries of ``given`` that are its fields.
+
+    Raises OptionError for a name that is a field of none of them, naming the nearest one.
+    """
+    names = {kind: [field.name for field in fields(kind)] for kind in kinds}  # type: ignore[arg-type]
+    known = [name for each in names.values() for name in each]
     for name in given:
-        if name not in names:
-            raise OptionError(f"search_options: {name!r} is not known", nearest_name(str(name), names))
-    return kind(**given)
-
-
-def _random(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
-    options = options_from(RandomOptions, [field.name for field in fields(RandomOptions)], given)
-    return RandomSearcher(
-        problem.config_space,
-        points_to_evaluate=problem.points_to_evaluate,
-        random_seed=problem.random_seed,
-        allow_duplicates=options.allow_duplicates,
-        restrict_configurations=options.restrict_configurations,
-        debug_log=options.debug_log,
-    )
-
-
-_SEARCHERS: Mapping[str, Callable[[SearchProblem, Mapping[str, Any]], Searcher]] = {"random": _random}
+        if name not in known:
+            raise OptionError(f"search_options: {name!r} is not known", nearest_name(str(name), known))
+    return tuple(kind(**{name: given[name] for name in names[kind] if name in given}) for kind in kinds)

@@ -4,16 +4,38 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from cloudtune.errors import OptionError
 from cloudtune.searchers.base import Searcher
+from cloudtune.searchers.factory import options_from
 from cloudtune.searchers.pools import Draws, pool_of
+from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.seeding import checked_seed, generator
 from cloudtune.space import UnitCube, config_to_match_string, impute_points_to_evaluate
 from cloudtune.trial import Config
 
 logger = logging.getLogger("cloudtune.searchers")
+
+
+@dataclass(frozen=True)
+class RandomOptions:
+    """``search_options`` of ``searcher="random"``, and of every searcher that begins with random configurations.
+
+    Their meaning is documented at ``RandomSearcher``.
+    """
+
+    allow_duplicates: bool = False
+    restrict_configurations: Sequence[Mapping[str, Any]] | None = None
+    debug_log: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("allow_duplicates", "debug_log"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(f"search_options: {name} is {getattr(self, name)!r}", "give True or False")
 
 
 class RandomSearcher(Searcher):
@@ -31,6 +53,9 @@ class RandomSearcher(Searcher):
     ``suggest`` returns None exactly when everything there is has been launched (with ``allow_duplicates``: has
     failed); spaces of more than 2**20 configurations count as infinite. Raises ConfigSpaceError for an impossible
     space, point or restriction.
+
+    Searchers with a model hold one of these: it is what they begin with and fall back on, and what knows which
+    configurations may still be proposed (``allows``, ``exhausted``).
     """
 
     def __init__(
@@ -47,11 +72,14 @@ class RandomSearcher(Searcher):
         self.allow_duplicates = allow_duplicates
         points = impute_points_to_evaluate(points_to_evaluate, config_space)
         if restrict_configurations is not None:
-            restrict_configurations = _checked_restriction(restrict_configurations, config_space)
+            restrict_configurations = checked_restriction(restrict_configurations, config_space)
             allowed = {config_to_match_string(config, config_space) for config in restrict_configurations}
             points = [point for point in points if config_to_match_string(point, config_space) in allowed]
         self.points_to_evaluate = points
-        self._pool = pool_of(UnitCube(config_space), restrict_configurations)
+        self.restrict_configurations = restrict_configurations
+        """Complete configurations, or None."""
+        self.cube = UnitCube(config_space)
+        self._pool = pool_of(self.cube, restrict_configurations)
         self._draws = Draws(self._pool, self.random_seed, "configuration", 1)
         self._redraws = Draws(self._pool, self.random_seed, "configuration again", 8)
         self._running: dict[int, Config] = {}
@@ -70,6 +98,19 @@ class RandomSearcher(Searcher):
                 return dict(config)
         return self._pool.pick(generator(self.random_seed, "configuration from the remainder", trial_id))
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing may be proposed any more."""
+        return self._pool.exhausted
+
+    def allows(self, config: Config) -> bool:
+        """Whether a complete configuration may be proposed: not launched before (or failed), nor ruled out."""
+        return self._pool.allows(config)
+
+    def sample(self, random_state: np.random.Generator, n: int) -> list[dict[str, Any]]:
+        """n independent draws from what may be proposed at all, launched ones among them."""
+        return self._pool.sample(random_state, n)
+
     def on_trial_add(self, trial_id: int, config: Config) -> None:
         if self._debug_log:
             logger.info("trial %d: %s", trial_id, dict(config))
@@ -84,7 +125,22 @@ class RandomSearcher(Searcher):
             self._pool.ban(config)
 
 
-def _checked_restriction(configs: Sequence[Mapping[str, Any]], config_space: Mapping[str, Any]) -> list[dict[str, Any]]:
+def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
+    return random_searcher(problem, options_from(RandomOptions, given))
+
+
+def random_searcher(problem: SearchProblem, options: RandomOptions) -> RandomSearcher:
+    return RandomSearcher(
+        problem.config_space,
+        points_to_evaluate=problem.points_to_evaluate,
+        random_seed=problem.random_seed,
+        allow_duplicates=options.allow_duplicates,
+        restrict_configurations=options.restrict_configurations,
+        debug_log=options.debug_log,
+    )
+
+
+def checked_restriction(configs: Sequence[Mapping[str, Any]], config_space: Mapping[str, Any]) -> list[dict[str, Any]]:
     allowed = impute_points_to_evaluate(configs, config_space)
     if not allowed:
         raise OptionError("restrict_configurations is empty", "list at least one configuration, or leave it out")

@@ -101,7 +101,7 @@ class MiniTuner:
 
     def _launch(self, suggestion: Suggestion) -> None:
         if isinstance(suggestion, Start):
-            trial = Trial(len(self.trials), suggestion.config, _EPOCH)
+            trial = Trial(len(self.trials), suggestion.config, _EPOCH, suggestion.carried)
             self.trials.append(trial)
             self.work.append(0)
             self.best[trial.trial_id] = []

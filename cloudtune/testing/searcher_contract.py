@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import dill
 import pytest
@@ -27,6 +28,25 @@ FINITE: dict[str, Any] = {"a": randint(0, 3), "b": choice(["x", "y", "z"]), "c":
 FINITE_SIZE = 36
 
 
+class Proposal(NamedTuple):
+    """With what the model carries from it to its next fit, as it comes back from a journal."""
+
+    config: Config
+    carried: Mapping[str, Any] | None
+
+
+def propose(searcher: Searcher, trial_id: int) -> Proposal:
+    config = searcher.suggest(trial_id)
+    assert config is not None
+    return Proposal(config, json.loads(json.dumps(searcher.carried(trial_id))))
+
+
+def launch(searcher: Searcher, trial_id: int, config: Config, carried: Mapping[str, Any] | None) -> None:
+    if carried is not None:
+        searcher.on_carried(trial_id, carried)
+    searcher.on_trial_add(trial_id, config)
+
+
 class SearcherContract:
     """Override ``make_searcher``; without duplicates where that is a choice."""
 
@@ -42,21 +62,32 @@ class SearcherContract:
     def objective(self, trial_id: int, config: Config) -> float:
         return float(abs(math.log10(config["lr"]) + 3) + config["momentum"]) if "lr" in config else float(config["a"])
 
-    def evaluate(self, searcher: Searcher, trial_id: int, config: Config, value: Any) -> None:
+    def evaluate(
+        self,
+        searcher: Searcher,
+        trial_id: int,
+        config: Config,
+        value: Any,
+        carried: Mapping[str, Any] | None = None,
+    ) -> None:
         """Launch, report once, end."""
-        searcher.on_trial_add(trial_id, config)
+        launch(searcher, trial_id, config, carried)
         searcher.register_pending(trial_id)
         searcher.on_result(trial_id, config, {self.metric: value}, update=True)
         searcher.cleanup_pending(trial_id)
 
     def explore(self, searcher: Searcher, start: int, end: int) -> list[Config]:
-        configs = []
+        return [proposal.config for proposal in self.proposals(searcher, start, end)]
+
+    def proposals(self, searcher: Searcher, start: int, end: int) -> list[Proposal]:
+        """Evaluated one after the other."""
+        proposals = []
         for trial_id in range(start, end):
-            config = searcher.suggest(trial_id)
-            assert config is not None
-            configs.append(config)
-            self.evaluate(searcher, trial_id, config, self.objective(trial_id, config))
-        return configs
+            proposal = propose(searcher, trial_id)
+            proposals.append(proposal)
+            objective = self.objective(trial_id, proposal.config)
+            self.evaluate(searcher, trial_id, proposal.config, objective, proposal.carried)
+        return proposals
 
     def test_proposals_are_complete_and_inside_the_space(self, make_searcher: MakeSearcher) -> None:
         for config in self.explore(make_searcher(SPACE, 0), 0, 30):
@@ -69,11 +100,10 @@ class SearcherContract:
         for trial_id in range(20):
             for other in (trial_id, trial_id + 300, trial_id, 0):
                 asked.suggest(other)
-            config = quiet.suggest(trial_id)
-            assert config is not None
-            assert asked.suggest(trial_id) == config
+            config, carried = propose(quiet, trial_id)
+            assert propose(asked, trial_id) == (config, carried)
             for searcher in (asked, quiet):
-                self.evaluate(searcher, trial_id, config, self.objective(trial_id, config))
+                self.evaluate(searcher, trial_id, config, self.objective(trial_id, config), carried)
 
     def test_a_proposal_belongs_to_who_asked_for_it(self, make_searcher: MakeSearcher) -> None:
         searcher = make_searcher(SPACE, 1)
@@ -94,28 +124,24 @@ class SearcherContract:
 
     def test_replay_without_asking_gives_the_same_state(self, make_searcher: MakeSearcher) -> None:
         live, replayed = make_searcher(SPACE, 3), make_searcher(SPACE, 3)
-        for trial_id, config in enumerate(self.explore(live, 0, 20)):
-            self.evaluate(replayed, trial_id, config, self.objective(trial_id, config))
-        assert self.explore(replayed, 20, 30) == self.explore(live, 20, 30)
+        for trial_id, (config, carried) in enumerate(self.proposals(live, 0, 20)):
+            self.evaluate(replayed, trial_id, config, self.objective(trial_id, config), carried)
+        assert self.proposals(replayed, 20, 30) == self.proposals(live, 20, 30)
 
     def test_order_of_results_does_not_matter(self, make_searcher: MakeSearcher) -> None:
         searchers = [make_searcher(SPACE, 4), make_searcher(SPACE, 4)]
-        configs = [searchers[0].suggest(0)]
-        for searcher in searchers:
-            assert configs[0] is not None
-            searcher.on_trial_add(0, configs[0])
-        for trial_id in range(1, 6):
-            config = searchers[0].suggest(trial_id)
-            assert config is not None
+        configs = []
+        for trial_id in range(6):
+            config, carried = propose(searchers[0], trial_id)
             configs.append(config)
             for searcher in searchers:
-                searcher.on_trial_add(trial_id, config)
+                launch(searcher, trial_id, config, carried)
         for searcher, order in zip(searchers, (range(6), reversed(range(6))), strict=True):
             for trial_id in order:
                 config = configs[trial_id]
-                assert config is not None
                 searcher.on_result(trial_id, config, {self.metric: self.objective(trial_id, config)}, update=True)
-        assert searchers[0].suggest(6) == searchers[1].suggest(6)
+                searcher.cleanup_pending(trial_id)
+        assert propose(searchers[0], 6) == propose(searchers[1], 6)
 
     @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, 0.0, 1e308])
     def test_odd_objectives_are_survived(self, make_searcher: MakeSearcher, value: Any) -> None:

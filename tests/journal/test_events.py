@@ -29,6 +29,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     "str": st.text(),
     "bool": st.booleans(),
     "Mapping[str, Any]": st.dictionaries(st.text(), json_values, max_size=4),
+    "Mapping[str, Any] | None": st.none() | st.dictionaries(st.text(), json_values, max_size=4),
     "Sequence[str]": st.lists(st.text(), max_size=3),
     "Mapping[str, float]": st.dictionaries(st.text(), st.floats(), max_size=4),
 }

@@ -1,0 +1,156 @@
+"""What searchers with a model learn from: results that count, and trials whose results are still to come."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloudtune.errors import OptionError
+from cloudtune.options import nearest_name
+from cloudtune.searchers.problem import SearchProblem
+from cloudtune.trial import Config, Metrics
+
+LARGEST = 1e100
+"""Targets are cut off here: sums of their squares are still numbers."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Results of n trials in the order of their numbers.
+
+    ``targets``: ``(n,)``, to be minimized, all finite: a result that was no finite number counts as the worst that was
+    one. ``resource``: the units of work after which all of them were obtained; None where trials run to their end.
+    """
+
+    trial_ids: tuple[int, ...]
+    configs: tuple[Config, ...]
+    targets: NDArray[np.float64]
+    resource: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.trial_ids)
+
+
+class Observations:
+    """One metric's results, per resource and trial, in whatever order they come.
+
+    ``resource_attr``: None if trials count by their last result alone.
+    """
+
+    def __init__(self, metric: str, mode: str, resource_attr: str | None = None) -> None:
+        self.metric = metric
+        self.resource_attr = resource_attr
+        self._sign = 1.0 if mode == "min" else -1.0
+        self._configs: dict[int, Config] = {}
+        self._pending: dict[int, set[int]] = {}
+        self._results: dict[float, dict[int, float]] = {}
+        self.version = 0
+        """Changes with everything that a training set or the pending trials depend on."""
+
+    @classmethod
+    def of(cls, problem: SearchProblem) -> Observations:
+        """Of a problem with one metric. Raises ``OptionError`` if it has several."""
+        if len(problem.metrics) != 1:
+            raise OptionError(f"several metrics: {list(problem.metrics)}", "this searcher works for one")
+        return cls(problem.metric, problem.mode, problem.resource_attr)
+
+    # -- what happens ----------------------------------------------------------------------------------------------
+
+    def on_trial_add(self, trial_id: int, config: Config) -> None:
+        self._configs[trial_id] = config
+        self._pending[trial_id] = set()
+        self.version += 1
+
+    def register_pending(self, trial_id: int, resource: int | None = None) -> None:
+        if trial_id in self._configs:
+            self._pending.setdefault(trial_id, set()).update(() if resource is None else (resource,))
+            self.version += 1
+
+    def on_result(self, trial_id: int, config: Config, result: Metrics, update: bool) -> None:
+        if not update or self.metric not in result:
+            return
+        resource = self._level(trial_id, result)
+        if resource is None:
+            return
+        self._configs.setdefault(trial_id, config)
+        value = result[self.metric]
+        number = float(value) if isinstance(value, (int, float, np.number)) else math.nan
+        self._results.setdefault(resource, {})[trial_id] = self._sign * number
+        self.version += 1
+
+    def remove_case(self, trial_id: int, resource: int) -> None:
+        if self._results.get(float(resource), {}).pop(trial_id, None) is not None:
+            self.version += 1
+
+    def cleanup_pending(self, trial_id: int) -> None:
+        if self._pending.pop(trial_id, None) is not None:
+            self.version += 1
+
+    def _level(self, trial_id: int, result: Metrics) -> float | None:
+        """The resource under which a result is filed: where it was awaited, if it jumped over that."""
+        if self.resource_attr is None:
+            return math.inf
+        value = result.get(self.resource_attr)
+        if not isinstance(value, (int, float)) or not math.isfinite(value):
+            return None
+        awaited = self._pending.get(trial_id, set())
+        level = max((each for each in awaited if each <= value), default=value)
+        awaited -= {each for each in awaited if each <= value}
+        return float(level)
+
+    # -- what is known -----------------------------------------------------------------------------------------------
+
+    def pending(self) -> list[tuple[int, Config]]:
+        """Trials at work, by number: their results are still to come."""
+        return [(trial_id, self._configs[trial_id]) for trial_id in sorted(self._pending)]
+
+    def config(self, trial_id: int) -> Config:
+        return self._configs[trial_id]
+
+    def __len__(self) -> int:
+        """Trials with a result."""
+        return len({trial_id for results in self._results.values() for trial_id in results})
+
+    def resources(self) -> list[float]:
+        """Where there are results, increasing."""
+        return sorted(resource for resource, results in self._results.items() if results)
+
+    def at(self, resource: float) -> TrainingSet:
+        """All results obtained there."""
+        results = self._results.get(resource, {})
+        trial_ids = tuple(sorted(results))
+        configs = tuple(self._configs[trial_id] for trial_id in trial_ids)
+        targets = _finite(np.array([results[trial_id] for trial_id in trial_ids], dtype=np.float64))
+        return TrainingSet(trial_ids, configs, targets, None if math.isinf(resource) else resource)
+
+    def training_set(self, least: int) -> TrainingSet:
+        """Results at the highest resource where there are at least ``least``, else where there are most.
+
+        The rule of BOHB (Falkner et al. 2018, section 3.2). Without a resource: all results.
+        """
+        resources = self.resources()
+        if not resources:
+            return self.at(math.inf)
+        enough = [each for each in resources if len(self._results[each]) >= least]
+        most = max(resources, key=lambda each: (len(self._results[each]), each))
+        return self.at(enough[-1] if enough else most)
+
+
+def check_same(problem: SearchProblem, metric: str, mode: str, name: str) -> None:
+    """A searcher object was made for the metric and mode of its scheduler. Raises ``OptionError``."""
+    if problem.metric != metric:
+        raise OptionError(
+            f"the scheduler's metric is {problem.metric!r}, its {name}'s {metric!r}",
+            nearest_name(metric, problem.metrics),
+        )
+    if problem.mode != mode:
+        raise OptionError(f"the scheduler's mode is {problem.mode!r}, its {name}'s {mode!r}", "give both the same")
+
+
+def _finite(targets: NDArray[np.float64]) -> NDArray[np.float64]:
+    finite = np.isfinite(targets)
+    worst = targets[finite].max(initial=-np.inf) if finite.any() else 0.0
+    return np.asarray(np.clip(np.where(finite, targets, worst), -LARGEST, LARGEST))
