@@ -74,7 +74,7 @@ class DifferentialEvolutionHyperbandScheduler(TrialScheduler):
     has ``allow_duplicates`` or they are restarted as said. As long as too little is known to evolve anything, the
     searcher proposes. Failed trials and results that are no finite number are nobody's parents.
 
-    Deviations from the paper: brackets may be under way at the same time, each using what is known when it proposes, and
+    Deviations from the paper: brackets may be under way at the same time, each using what is known as it proposes, and
     as long as a target has no result its place goes to the mutant alone; duplicates are avoided, by up to 50 further
     offspring and then a random configuration; categories are encoded one-hot.
     Raises OptionError and ConfigSpaceError.

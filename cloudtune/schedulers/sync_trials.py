@@ -278,9 +278,9 @@ class SyncTrials:
     def _decision(self, run: Run, trial: Trial, resource: float, value: float) -> Decision:
         if resource >= run.top:
             told = self._limit.told(trial.config)
-            if told is not None and resource >= told:
+            if told is not None and resource >= max(told, self._limit.max_t):
                 return Decision(
-                    Action.CONTINUE, Reason("ends by itself at its last rung", *self._standing(run, resource))
+                    Action.CONTINUE, Reason("ends by itself at the maximum", *self._standing(run, resource))
                 )
             return Decision(Action.STOP, Reason("has come to its last rung", *self._standing(run, resource, value)))
         if resource >= run.target:
