@@ -30,7 +30,8 @@ def mutant(parents: Sequence[Array], factor: float, random_state: np.random.Gene
 def crossed(target: Array, mutated: Array, probability: float, random_state: np.random.Generator) -> Array:
     """ "bin": each entry is the mutant's with this probability, else the target's; one at least is the mutant's."""
     taken = random_state.random(len(target)) < probability
-    taken[random_state.integers(len(target))] = True
+    if len(target):
+        taken[random_state.integers(len(target))] = True
     return np.where(taken, mutated, target)
 
 

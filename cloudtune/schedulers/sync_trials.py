@@ -147,12 +147,13 @@ class SyncTrials:
         resource = self._resource(result, trial.trial_id)
         if resource is None:
             return _UNREADABLE
-        self._take_in(run, trial, resource, value, result)
+        reached = self._take_in(run, trial, resource, value, result)
         decision = self._decision(run, trial, resource, value)
         if decision.action is not Action.CONTINUE:
             self._enter(run, Phase.PAUSING if decision.action is Action.PAUSE else Phase.ENDED)
             self._searcher.cleanup_pending(trial.trial_id)
-        self._settle(run, trial.trial_id)
+        if reached:
+            self._settle(run, trial.trial_id)
         return decision
 
     def on_late_result(self, trial: Trial, result: Metrics) -> None:
@@ -257,9 +258,11 @@ class SyncTrials:
         number = resource if type(resource) is int else as_number(resource)
         return number if math.isfinite(number) else None
 
-    def _take_in(self, run: Run, trial: Trial, resource: float, value: float, result: Metrics) -> None:
+    def _take_in(self, run: Run, trial: Trial, resource: float, value: float, result: Metrics) -> bool:
+        """Whether it has come to a level."""
         reached = run.come_to(resource, self._objective.key(value))
         self._teach(run, trial, resource, result, wanted=reached)
+        return reached
 
     def _teach(self, run: Run, trial: Trial, resource: float, result: Metrics, wanted: bool) -> None:
         """Tell the searcher. Work that is repeated after a resume from scratch is not new data."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from cloudtune.schedulers.dehb import (
 )
 from cloudtune.schedulers.differential_evolution import Member, Populations, crossed, mutant
 from cloudtune.schedulers.sync_hyperband import SynchronousGeometricHyperbandScheduler
+from cloudtune.searchers.base import Searcher
 from cloudtune.space import choice, randint, uniform
 from cloudtune.testing.mini_tuner import MiniTuner
 from cloudtune.trial import Config
@@ -226,6 +227,51 @@ def test_what_carries_vectors_is_not_the_searchers() -> None:
     assert isinstance(suggestion, Start)
     assert suggestion.carried is not None
     assert suggestion.carried["dehb_vector"] == pytest.approx([suggestion.config["x"], suggestion.config["y"]])
+
+
+def test_offspring_are_among_the_configurations_that_are_allowed() -> None:
+    allowed = [{"x": x / 10, "y": y / 10} for x in range(11) for y in range(11)]
+    make: Callable[..., TrialScheduler] = GeometricDifferentialEvolutionHyperbandScheduler
+    scheduler = make(SPACE, "loss", random_seed=2, search_options={"restrict_configurations": allowed})
+    tuner = MiniTuner(scheduler, lambda trial_id, config, resource: float(config["x"]))
+    tuner.run(200)
+    launched = [(trial.config["x"], trial.config["y"]) for trial in tuner.trials]
+    assert len(set(launched)) == len(launched) == 121
+    assert tuner.exhausted
+
+
+def test_duplicates_if_they_are_wanted() -> None:
+    make: Callable[..., TrialScheduler] = GeometricDifferentialEvolutionHyperbandScheduler
+    space = {"n": randint(0, 3), "epochs": 9}
+    scheduler = make(space, "loss", random_seed=2, search_options={"allow_duplicates": True})
+    tuner = MiniTuner(scheduler, lambda trial_id, config, resource: float(config["n"]))
+    tuner.run(50)
+    assert len(tuner.trials) == 50
+
+
+class Corners(Searcher):
+    """Proposes (0, 0), (0, 1), (1, 0), (1, 1) and again; writes down what its model is handed."""
+
+    def __init__(self) -> None:
+        self.handed: list[tuple[int, Any]] = []
+
+    def suggest(self, trial_id: int) -> Config:
+        return {"x": float(trial_id // 2 % 2), "y": float(trial_id % 2), "epochs": 9}
+
+    def carried(self, trial_id: int) -> Mapping[str, Any]:
+        return {"fit": trial_id}
+
+    def on_carried(self, trial_id: int, carried: Mapping[str, Any]) -> None:
+        self.handed.append((trial_id, carried))
+
+
+def test_any_searcher_may_propose_the_first_bracket() -> None:
+    searcher = Corners()
+    bench = evolving(searcher=searcher)
+    first_bracket(bench)
+    assert [vector(bench, trial_id) for trial_id in range(4)] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    bench.start(3)
+    assert searcher.handed == [(trial_id, {"fit": trial_id}) for trial_id in range(6)]
 
 
 # -- does it help? -----------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ some_rungs = st.lists(brackets(), min_size=1, max_size=3)
 
 
 @given(some_rungs, workers, events, st.booleans(), st.integers(0, 4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_nothing_ever_blocks_a_rung(
     rungs: list[list[tuple[int, int]]], n_workers: int, events: Events, told: bool, odd: int
 ) -> None:
@@ -92,7 +92,7 @@ def test_nothing_ever_blocks_a_rung(
 
 
 @given(some_rungs, workers, events, st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_trial_that_is_not_needed_any_more_is_named_once_and_never_resumed(
     rungs: list[list[tuple[int, int]]], n_workers: int, events: Events, told: bool
 ) -> None:
@@ -105,7 +105,7 @@ def test_a_trial_that_is_not_needed_any_more_is_named_once_and_never_resumed(
 
 
 @given(some_rungs, workers, st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_where_nothing_goes_wrong_rungs_are_full_of_the_best_of_those_below(
     rungs: list[list[tuple[int, int]]], n_workers: int, told: bool
 ) -> None:
@@ -123,7 +123,7 @@ def test_where_nothing_goes_wrong_rungs_are_full_of_the_best_of_those_below(
 
 
 @given(brackets(), workers, events, st.booleans(), st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_nothing_ever_blocks_dehb(
     rungs: list[tuple[int, int]], n_workers: int, events: Events, told: bool, pauses: bool
 ) -> None:
