@@ -33,7 +33,7 @@ class Run:
     updated: float = 0.0
     """The highest resource whose result the searcher has among its data."""
     left: bool = False
-    """Its rung is full, and others were better."""
+    """It will not be resumed: its rung is full, and others were better; or it has come to its last."""
 
     @property
     def top(self) -> int:
@@ -162,10 +162,8 @@ class SyncTrials:
         resource = self._resource(result, trial.trial_id)
         if resource is None:
             return
-        self._take_in(run, trial, resource, value, result)
-        if run.phase in (Phase.PAUSING, Phase.PAUSED) and resource >= run.top:
-            self._enter(run, Phase.ENDED)  # all its work is done: there is nothing to resume
-        self._settle(run, trial.trial_id)
+        if self._take_in(run, trial, resource, value, result):
+            self._settle(run, trial.trial_id)
 
     def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
         run = self._run(trial)
@@ -238,7 +236,8 @@ class SyncTrials:
         self._follow(run.bracket, run.bracket.settle(trial_id))
 
     def _follow(self, bracket: Bracket, step: Step) -> None:
-        for trial_id in step.left:
+        at_the_top = (filled.trial_id for filled in step.filled if filled.level == self.runs[filled.trial_id].top)
+        for trial_id in (*step.left, *at_the_top):
             run = self.runs[trial_id]
             run.left = True
             if run.phase is Phase.PAUSED:

@@ -13,8 +13,8 @@ from cloudtune.schedulers.sync_hyperband import SynchronousHyperbandScheduler
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.space import choice, uniform
-from cloudtune.trial import Config, Metrics
-from tests.schedulers.sync_bench import SyncBench
+from cloudtune.trial import Config, Metrics, Trial
+from tests.schedulers.sync_bench import NOW, SyncBench
 
 SPACE: dict[str, Any] = {"x": uniform(0, 1), "epochs": 9}
 HALVING = [(9, 1), (3, 3), (1, 9)]
@@ -117,6 +117,17 @@ def test_a_trial_that_is_left_may_still_be_stopping() -> None:
     assert tried.removable() == [1]
 
 
+def test_a_new_trial_belongs_where_its_script_was_told_to_end() -> None:
+    tried = bench([(2, 1), (1, 9)], [(2, 3), (1, 9)])
+    tried.start(1)
+    tried.trials.append(Trial(1, {"x": 0.5, "epochs": 3}, NOW))
+    tried.scheduler.on_trial_add(tried.trials[1])
+    assert at_work(tried) == {0: (1, 0), 1: (3, 0)}
+    assert tried.report(1, 2, 0.5) == Action.CONTINUE
+    assert tried.report(1, 3, 0.5) == Action.PAUSE
+    assert at_work(tried) == {0: (1, 0), 1: (3, 1)}
+
+
 # -- what goes wrong -------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +221,7 @@ def test_a_paused_trial_that_has_done_everything_is_not_resumed() -> None:
     tried.run(1, 0.1, 0.5)
     tried.late(0, 9, 0.05)
     assert at_work(tried) == {}
+    assert sorted(tried.removable()) == [0, 1]
 
 
 def test_a_resource_that_jumps_over_its_rung_counts_for_it() -> None:
@@ -371,3 +383,7 @@ def test_a_searcher_may_hear_of_every_report() -> None:
     searcher.heard.clear()
     assert tried.go() == "resume 0"
     assert searcher.heard == [("pending", 0, 3), ("pending", 0, 4)]
+    searcher.heard.clear()
+    for epoch in (1, 2, 3):  # from scratch
+        tried.report(0, epoch, 0.3)
+    assert searcher.heard == [("result", 0, 1, False), ("result", 0, 2, False), ("result", 0, 3, True)]
