@@ -30,7 +30,7 @@ def named_options(elsewhere: Mapping[str, str] | None = None) -> Callable[[Class
 
     def decorated(cls: Class) -> Class:
         init: Callable[..., None] = vars(cls)["__init__"]
-        type.__setattr__(cls, "__init__", _checking(init, cls.__name__, elsewhere or {}))
+        type.__setattr__(cls, "__init__", _checking(init, lambda args: type(args[0]).__name__, elsewhere or {}))
         return cls
 
     return decorated
@@ -38,10 +38,12 @@ def named_options(elsewhere: Mapping[str, str] | None = None) -> Callable[[Class
 
 def named_arguments(function: Function) -> Function:
     """The same for a function or method."""
-    return cast(Function, _checking(function, f"{function.__name__}()", {}))
+    return cast(Function, _checking(function, lambda args: f"{function.__name__}()", {}))
 
 
-def _checking(function: Callable[..., Any], title: str, elsewhere: Mapping[str, str]) -> Callable[..., Any]:
+def _checking(
+    function: Callable[..., Any], title: Callable[[tuple[Any, ...]], str], elsewhere: Mapping[str, str]
+) -> Callable[..., Any]:
     known = [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
 
     @functools.wraps(function)
@@ -49,7 +51,7 @@ def _checking(function: Callable[..., Any], title: str, elsewhere: Mapping[str, 
         for name in options:
             if name not in known:
                 hint = elsewhere.get(name) or nearest_name(name, known)
-                raise OptionError(f"{title} has no argument {name}={options[name]!r}", hint)
+                raise OptionError(f"{title(args)} has no argument {name}={options[name]!r}", hint)
         return function(*args, **options)
 
     return checked

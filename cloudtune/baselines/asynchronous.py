@@ -1,54 +1,21 @@
-"""Methods under the names by which they are known: a scheduler with its searcher, and defaults that fit.
-
-Each takes the main arguments of the scheduler it is; for all others use that scheduler itself.
-"""
+"""Asynchronous successive halving and Hyperband with various searchers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from cloudtune.options import named_options
-from cloudtune.schedulers.fifo import FIFOScheduler
 from cloudtune.schedulers.hyperband import HyperbandScheduler
 from cloudtune.schedulers.hyperband_options import SearcherData
 from cloudtune.trial import Mode
-
-__all__ = ["RandomSearch", "ASHA"]
-
-
-@named_options()
-class RandomSearch(FIFOScheduler):
-    """Configurations drawn at random without replacement, each trial run to its end. Arguments: ``FIFOScheduler``."""
-
-    def __init__(
-        self,
-        config_space: Mapping[str, Any],
-        metric: str | Sequence[str],
-        *,
-        mode: Mode | Sequence[Mode] = "min",
-        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
-        random_seed: int | None = None,
-        search_options: Mapping[str, Any] | None = None,
-        max_resource_attr: str | None = None,
-        max_t: int | None = None,
-    ) -> None:
-        super().__init__(
-            config_space,
-            metric,
-            mode=mode,
-            searcher="random",
-            search_options=search_options,
-            points_to_evaluate=points_to_evaluate,
-            random_seed=random_seed,
-            max_resource_attr=max_resource_attr,
-            max_t=max_t,
-        )
 
 
 @named_options()
 class ASHA(HyperbandScheduler):
     """Asynchronous successive halving of random configurations (Li et al. 2020). Arguments: ``HyperbandScheduler``."""
+
+    SEARCHER: ClassVar[str] = "random"
 
     def __init__(
         self,
@@ -76,7 +43,7 @@ class ASHA(HyperbandScheduler):
             config_space,
             metric,
             mode=mode,
-            searcher="random",
+            searcher=self.SEARCHER,
             search_options=search_options,
             points_to_evaluate=points_to_evaluate,
             random_seed=random_seed,
@@ -93,3 +60,24 @@ class ASHA(HyperbandScheduler):
             searcher_data=searcher_data,
             early_checkpoint_removal_kwargs=early_checkpoint_removal_kwargs,
         )
+
+
+class BOHB(ASHA):
+    """ASHA whose configurations come from density estimates at the highest rung with enough data (Falkner et al. 2018).
+
+    As there, but asynchronous; ``SyncBOHB`` is the original. ``search_options``: ``KDESearcher``.
+    """
+
+    SEARCHER = "kde"
+
+
+class ASHABORE(ASHA):
+    """ASHA whose configurations come from BORE. ``search_options``: ``BORESearcher``."""
+
+    SEARCHER = "bore"
+
+
+class ASHACQR(ASHA):
+    """ASHA whose configurations come from conformalized quantile regression (Salinas et al. 2023)."""
+
+    SEARCHER = "cqr"

@@ -1,0 +1,147 @@
+"""Searchers whose trials all run to their end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from cloudtune.options import named_options
+from cloudtune.schedulers.fifo import FIFOScheduler
+from cloudtune.trial import Mode
+
+
+@named_options()
+class _FullLength(FIFOScheduler):
+    """``FIFOScheduler`` with the searcher ``SEARCHER``. Arguments: as there."""
+
+    SEARCHER: ClassVar[str]
+
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        metric: str | Sequence[str],
+        *,
+        mode: Mode | Sequence[Mode] = "min",
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        search_options: Mapping[str, Any] | None = None,
+        max_resource_attr: str | None = None,
+        max_t: int | None = None,
+    ) -> None:
+        super().__init__(
+            config_space,
+            metric,
+            mode=mode,
+            searcher=self.SEARCHER,
+            search_options=search_options,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            max_resource_attr=max_resource_attr,
+            max_t=max_t,
+        )
+
+
+class RandomSearch(_FullLength):
+    """Configurations drawn at random without replacement. ``search_options``: ``RandomSearcher``."""
+
+    SEARCHER = "random"
+
+
+class GridSearch(_FullLength):
+    """Every point of a grid, once. ``search_options``: ``GridSearcher``."""
+
+    SEARCHER = "grid"
+
+
+class BayesianOptimization(_FullLength):
+    """Gaussian-process Bayesian optimization. ``search_options``: ``BayesianOptimizationSearcher``."""
+
+    SEARCHER = "bayesopt"
+
+
+class KDE(_FullLength):
+    """Density estimation of good and bad configurations (TPE). ``search_options``: ``KDESearcher``."""
+
+    SEARCHER = "kde"
+
+
+class BORE(_FullLength):
+    """Bayesian optimization by classifying good from bad (Tiao et al. 2021). ``search_options``: ``BORESearcher``."""
+
+    SEARCHER = "bore"
+
+
+class CQR(_FullLength):
+    """Conformalized quantile regression (Salinas et al. 2023). ``search_options``: ``CQRSearcher``."""
+
+    SEARCHER = "cqr"
+
+
+@named_options()
+class REA(_FullLength):
+    """Regularized evolution (Real et al. 2019), with a population of the youngest ``population_size`` trials.
+
+    ``sample_size``: of so many drawn from it the best becomes the parent.
+    """
+
+    SEARCHER = "rea"
+
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        metric: str,
+        *,
+        population_size: int = 100,
+        sample_size: int = 10,
+        mode: Mode = "min",
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        search_options: Mapping[str, Any] | None = None,
+        max_resource_attr: str | None = None,
+        max_t: int | None = None,
+    ) -> None:
+        options = {"population_size": population_size, "sample_size": sample_size, **(search_options or {})}
+        super().__init__(
+            config_space,
+            metric,
+            mode=mode,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            search_options=options,
+            max_resource_attr=max_resource_attr,
+            max_t=max_t,
+        )
+
+
+@named_options()
+class ConstrainedBayesianOptimization(_FullLength):
+    """Minimizes the metric among configurations whose ``constraint_attr`` is at most 0 (Gardner et al. 2014).
+
+    Both are reported by the script. ``search_options``: ``ConstrainedSearcher``.
+    """
+
+    SEARCHER = "bayesopt_constrained"
+
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        metric: str,
+        constraint_attr: str,
+        *,
+        mode: Mode = "min",
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        search_options: Mapping[str, Any] | None = None,
+        max_resource_attr: str | None = None,
+        max_t: int | None = None,
+    ) -> None:
+        super().__init__(
+            config_space,
+            metric,
+            mode=mode,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            search_options={"constraint_attr": constraint_attr, **(search_options or {})},
+            max_resource_attr=max_resource_attr,
+            max_t=max_t,
+        )
