@@ -10,6 +10,7 @@ from cloudtune.callbacks.base import TunerCallback
 from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.errors import OptionError
 from cloudtune.schedulers.checkpoint_removal import EarlyCheckpointRemoval
+from cloudtune.schedulers.early_termination import unwrapped
 from cloudtune.schedulers.hyperband import HyperbandScheduler
 from cloudtune.schedulers.resumption import (
     BetaBinomialEstimator,
@@ -69,7 +70,7 @@ class HyperbandRemoveCheckpointsCommon(TunerCallback):
     # -- what to remove ------------------------------------------------------------------------------------------------
 
     def _remove(self, tuner: Tuner) -> None:
-        scheduler = tuner.scheduler
+        scheduler = unwrapped(tuner.scheduler)
         if not isinstance(scheduler, HyperbandScheduler):
             return
         waiting = self._with_checkpoint(tuner)
