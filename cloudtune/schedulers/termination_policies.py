@@ -89,8 +89,9 @@ class Course:
     def add(self, key: float) -> None:
         self.reports += 1
         self.best = min(self.best, key)
-        # in this form no sum grows beyond what a float holds
-        self.mean = self.mean * ((self.reports - 1) / self.reports) + key / self.reports
+        if self.mean < WORST:
+            # no sum that grows beyond what a float holds, and of equal results their mean
+            self.mean = max(self.best, self.mean + (key / self.reports - self.mean / self.reports))
 
 
 # -- bandit ------------------------------------------------------------------------------------------------------------
