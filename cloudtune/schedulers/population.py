@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from cloudtune.schedulers.rungs import WORST
 from cloudtune.trial import Config
 
+_ROUNDING = 1e-9
+
 
 @dataclass(slots=True)
 class Member:
@@ -36,8 +38,9 @@ class Population:
     """Places that are taken by trials at work, or vacant since a member was stopped for being behind.
 
     Of n places that have a result, ⌈n · ``fraction``⌉ are the lower quantile, and as many members the upper one, at
-    most half of them. A vacant place keeps the result of the member that left it until a new one has reported: that one
-    member is replaced makes nobody else the last.
+    most half of them; rounded down as long as there are places without a result, so that the first to report are not
+    sorted out among themselves. A vacant place keeps the result of the member that left it until a new one has
+    reported: that one member is replaced makes nobody else the last.
     """
 
     def __init__(self, fraction: float) -> None:
@@ -68,12 +71,12 @@ class Population:
     def upper(self) -> list[int]:
         """Members to go on from, best first; none whose result is no finite number."""
         reported = [(member.key, trial_id) for trial_id, member in self.members.items() if member.key is not None]
-        return [trial_id for key, trial_id in sorted(reported)[: self._count(len(self._places()))] if key < WORST]
+        return [trial_id for key, trial_id in sorted(reported)[: self._count(self._places())] if key < WORST]
 
     def is_behind(self, trial_id: int) -> bool:
         """Whether a member is in the lower quantile, and strictly worse than each of the upper one."""
         places, key = self._places(), self.members[trial_id].key
-        count = self._count(len(places))
+        count = self._count(places)
         if count == 0 or key is None or (key, trial_id) not in places[-count:]:
             return False
         cutoff = self.worst_of_upper()
@@ -97,5 +100,7 @@ class Population:
         left = [(key, trial_id) for trial_id, key in self.vacant.items()]
         return sorted([(key, trial_id) for key, trial_id in known if key is not None] + left)
 
-    def _count(self, places: int) -> int:
-        return min(math.ceil(places * self._fraction - 1e-9), places // 2)
+    def _count(self, places: list[tuple[float, int]]) -> int:
+        share = len(places) * self._fraction
+        count = math.ceil(share - _ROUNDING) if len(places) == len(self) else math.floor(share + _ROUNDING)
+        return min(count, len(places) // 2)
