@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.callbacks.base import TunerCallback
-from cloudtune.engine.stopping import StoppingCriterion
+from cloudtune.engine.stopping import limits_of
 from cloudtune.errors import OptionError
 from cloudtune.schedulers.checkpoint_removal import EarlyCheckpointRemoval
 from cloudtune.schedulers.early_termination import unwrapped
@@ -257,8 +257,8 @@ def removal_callback(
 ) -> HyperbandRemoveCheckpointsCommon:
     """As the user asked for. Raises ``OptionError`` if nobody says how long the experiment takes at most."""
     limit = options.max_wallclock_time
-    if limit is None and isinstance(stop_criterion, StoppingCriterion):
-        limit = stop_criterion.max_wallclock_time
+    if limit is None:
+        limit = limits_of(stop_criterion).max_wallclock_time
     if limit is None:
         raise OptionError(
             "early_checkpoint_removal_kwargs needs to know how long the experiment takes",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from typing import TypeAlias
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeAlias
 
 from cloudtune.engine.status import TuningStatus
 from cloudtune.errors import OptionError
@@ -121,3 +121,18 @@ class StoppingCriterion(Criterion):
         for metric, threshold in (self.max_metric_value or {}).items():
             if (high := statistics.max_metrics.get(metric, -math.inf)) > threshold:
                 yield f"{metric} {high:g} is above max_metric_value {threshold:g}"
+
+
+def limits_of(criterion: object) -> StoppingCriterion:
+    """The limits that a criterion has, if need be among others; none for a criterion of another kind."""
+    criteria = criterion.criteria if isinstance(criterion, AnyOf) else (criterion,)
+    return next((each for each in criteria if isinstance(each, StoppingCriterion)), StoppingCriterion())
+
+
+def with_limits(criterion: Callable[[TuningStatus], bool], limits: Mapping[str, Any]) -> Callable[[TuningStatus], bool]:
+    """The criterion with some of its limits changed. One that has none and is not ours is replaced."""
+    changed = replace(limits_of(criterion), **limits)
+    if isinstance(criterion, AnyOf):
+        return AnyOf(changed, *(each for each in criterion.criteria if not isinstance(each, StoppingCriterion)))
+    ours = isinstance(criterion, Criterion) and not isinstance(criterion, StoppingCriterion)
+    return AnyOf(changed, criterion) if ours else changed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 from cloudtune.errors import OptionError
@@ -166,7 +167,7 @@ class EarlyTermination(TrialScheduler):
             **inside,
             "scheduler_name": type(self).__name__,
             "resource_attr": self._resource_attr,
-            "policies": [str(policy) for policy in self.policies],
+            "policies": [str(each) if is_dataclass(each) else type(each).__name__ for each in self.policies],
             "policy_metric": self._objective.metric,
             "scheduler_inside": inside.get("scheduler_name", type(self.scheduler).__name__),
         }

@@ -11,7 +11,7 @@ import pytest
 from cloudtune.engine.ledger import Ledger
 from cloudtune.engine.plateau import PlateauStopper
 from cloudtune.engine.status import StatusKeeper, TuningStatus
-from cloudtune.engine.stopping import AnyOf, StoppingCriterion
+from cloudtune.engine.stopping import AnyOf, StoppingCriterion, limits_of, with_limits
 from cloudtune.errors import OptionError
 from cloudtune.journal import events as ev
 from cloudtune.testing.fake_cloud import FakeCloud
@@ -131,6 +131,20 @@ def test_any_of_several() -> None:
     for wrong in ((), (StoppingCriterion,), (3,)):
         with pytest.raises(OptionError):
             AnyOf(*wrong)
+
+
+def test_limits_are_found_and_changed_among_other_criteria() -> None:
+    plateau, hour, cost = (
+        PlateauStopper("loss"),
+        StoppingCriterion(max_wallclock_time=3600),
+        StoppingCriterion(max_wallclock_time=3600, max_cost=5),
+    )
+    assert limits_of(hour) is limits_of(AnyOf(plateau, hour)) is hour
+    assert limits_of(plateau) == limits_of(None) == StoppingCriterion()
+    assert with_limits(hour, {"max_cost": 5}) == cost
+    assert with_limits(AnyOf(plateau, hour), {"max_cost": 5}) == AnyOf(cost, plateau)
+    assert with_limits(plateau, {"max_cost": 5}) == AnyOf(StoppingCriterion(max_cost=5), plateau)
+    assert with_limits(lambda status: True, {"max_cost": 5}) == StoppingCriterion(max_cost=5)
 
 
 def test_a_tuner_ends_on_a_plateau() -> None:
