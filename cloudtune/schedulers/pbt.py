@@ -17,6 +17,7 @@ from cloudtune.schedulers.max_resource import infer_max_resource
 from cloudtune.schedulers.objective import Objective, checked_name, resource_of
 from cloudtune.schedulers.perturbation import checked_exploration, explored
 from cloudtune.schedulers.population import Population
+from cloudtune.schedulers.termination_policies import is_number
 from cloudtune.searchers.random_searcher import RandomSearcher
 from cloudtune.searchers.seeding import checked_seed, generator
 from cloudtune.space import validate_config_space
@@ -261,6 +262,5 @@ class PopulationBasedTraining(TrialScheduler):
 
 
 def _check_number(name: str, value: object, least: float, most: float, hint: str) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not least <= float(str(value)) <= most or float(str(value)) == math.inf:
+    if not is_number(value) or not least <= value <= most or value == math.inf:
         raise OptionError(f"{name}={value!r} is not between {least} and {most}", hint)

@@ -13,7 +13,7 @@ import math
 from bisect import bisect_left, insort
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from cloudtune.errors import OptionError
 from cloudtune.options import check_count, check_flag, named_options
@@ -46,17 +46,17 @@ class StoppingPolicy(Protocol):
 
 def check_fraction(name: str, value: object, hint: str) -> None:
     """Raises ``OptionError`` for what is no number between 0 and 1, both excluded."""
-    if not _is_number(value) or not 0 < float(str(value)) < 1:
+    if not is_number(value) or not 0 < value < 1:
         raise OptionError(f"{name}={value!r} is no fraction between 0 and 1", hint)
 
 
 def check_amount(name: str, value: object, hint: str) -> None:
     """Raises ``OptionError`` for what is no finite number of at least 0."""
-    if not _is_number(value) or not 0 <= float(str(value)) < math.inf:
+    if not is_number(value) or not 0 <= value < math.inf:
         raise OptionError(f"{name}={value!r} is no number of at least 0", hint)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

@@ -18,8 +18,7 @@ from cloudtune.schedulers.base import Reason
 from cloudtune.schedulers.pbt import PopulationBasedTraining
 from cloudtune.schedulers.population import Member, Population
 from cloudtune.space import choice, loguniform, randint, uniform
-from cloudtune.trial import Trial
-from tests.schedulers.told import NOW, Told
+from tests.schedulers.told import Told
 
 SPACE: dict[str, Any] = {"lr": loguniform(1e-4, 1e-1), "momentum": uniform(0, 1), "epochs": 100}
 
@@ -274,12 +273,11 @@ def test_failed_configurations_are_not_explored_again() -> None:
 
 
 def test_when_everything_has_failed_it_is_exhausted() -> None:
-    told = Told(PopulationBasedTraining({"n": randint(1, 2)}, "loss", "epoch", random_seed=1))
-    told.start(2)
-    for trial in (0, 1):
-        told.scheduler.on_trial_error(Trial(trial, {"n": trial + 1}, NOW))
-    failed = {each.config["n"] for each in told.trials}
-    assert told.scheduler.suggest(2) is None or failed != {1, 2}
+    told = population(size=2, config_space={"n": randint(1, 2)}, points_to_evaluate=[{"n": 1}, {"n": 2}])
+    told.scheduler.on_trial_error(told.trials[0])
+    assert isinstance(told.scheduler.suggest(2), Start)
+    told.scheduler.on_trial_error(told.trials[1])
+    assert told.scheduler.suggest(2) is None
 
 
 def test_points_to_evaluate_are_the_first_members_whatever_the_numbers_of_trials() -> None:
