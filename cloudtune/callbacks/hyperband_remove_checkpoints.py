@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.callbacks.base import TunerCallback
-from cloudtune.engine.stopping import StoppingCriterion
+from cloudtune.engine.stopping import limits_of
 from cloudtune.errors import OptionError
 from cloudtune.schedulers.checkpoint_removal import EarlyCheckpointRemoval
+from cloudtune.schedulers.early_termination import unwrapped
 from cloudtune.schedulers.hyperband import HyperbandScheduler
 from cloudtune.schedulers.resumption import (
     BetaBinomialEstimator,
@@ -69,7 +70,7 @@ class HyperbandRemoveCheckpointsCommon(TunerCallback):
     # -- what to remove ------------------------------------------------------------------------------------------------
 
     def _remove(self, tuner: Tuner) -> None:
-        scheduler = tuner.scheduler
+        scheduler = unwrapped(tuner.scheduler)
         if not isinstance(scheduler, HyperbandScheduler):
             return
         waiting = self._with_checkpoint(tuner)
@@ -256,8 +257,8 @@ def removal_callback(
 ) -> HyperbandRemoveCheckpointsCommon:
     """As the user asked for. Raises ``OptionError`` if nobody says how long the experiment takes at most."""
     limit = options.max_wallclock_time
-    if limit is None and isinstance(stop_criterion, StoppingCriterion):
-        limit = stop_criterion.max_wallclock_time
+    if limit is None:
+        limit = limits_of(stop_criterion).max_wallclock_time
     if limit is None:
         raise OptionError(
             "early_checkpoint_removal_kwargs needs to know how long the experiment takes",

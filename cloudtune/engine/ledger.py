@@ -110,6 +110,7 @@ class Ledger:
         if event.attempt == 0:
             state = new_trial(event.trial_id, event.config, event.at, event.carried)
             state.attempts.append(attempt)
+            state.began_from = event.checkpoint_trial_id
             self.trials.append(state)
             self.counts[state.status] += 1
             self.scheduler.on_trial_add(state.trial)

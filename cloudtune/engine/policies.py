@@ -39,7 +39,8 @@ class Policies:
     """What users decide about failures. Frozen into the journal with each end: they may differ from session to session.
 
     ``max_retries_per_trial``: so often is a trial launched again after its own script failed, before it counts
-    as failed. ``trial_without_metric``: what a trial counts as whose script ends in order without its objective.
+    as failed. ``trial_without_metric``: what a trial counts as whose script ends in order without its objective; one
+    that started from another's checkpoint, where nothing may have been left to do, always counts as completed.
     """
 
     max_retries_per_trial: int = 0
@@ -59,8 +60,9 @@ class Policies:
         if trial.decided is not Action.CONTINUE or attempt.stop_wanted or attempt is not trial.current:
             return Outcome.USUAL
         if status is AttemptStatus.COMPLETED:
-            silent = trial.last_result is None and self.trial_without_metric == "completed"
-            return Outcome.COMPLETED_WITHOUT_METRIC if silent else Outcome.USUAL
+            # from another's checkpoint: that one had done everything, and its last reports were still on their way
+            excused = self.trial_without_metric == "completed" or trial.began_from is not None
+            return Outcome.COMPLETED_WITHOUT_METRIC if excused and trial.last_result is None else Outcome.USUAL
         if cause is Cause.CAPACITY:
             again = trial.capacity_losses + 1 < CAPACITY_LOSSES_IN_A_ROW
         elif cause is Cause.SERVICE:

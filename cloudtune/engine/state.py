@@ -87,6 +87,8 @@ class TrialState:
     retries: int = 0
     """Attempts that were made because the script had failed."""
     checkpoint_deleted: bool = False
+    began_from: int | None = None
+    """The trial from whose checkpoint it started."""
     reported_dollars: float | None = None
 
     @property

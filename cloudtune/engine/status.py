@@ -78,6 +78,11 @@ class TuningStatus:
         return self._keeper.overall
 
     @property
+    def rows(self) -> Sequence[ResultRow]:
+        """All reports in the order of arrival, repetitions among them. The same list at each moment, which grows."""
+        return self._ledger.rows
+
+    @property
     def metric_names(self) -> Sequence[str]:
         return tuple(self._ledger.scheduler.metric_names())
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from typing import TypeAlias
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeAlias
 
 from cloudtune.engine.status import TuningStatus
 from cloudtune.errors import OptionError
@@ -14,9 +15,48 @@ from cloudtune.options import named_options
 Thresholds: TypeAlias = Mapping[str, float]
 
 
+class Criterion(ABC):
+    """When to stop, and why: what any function of a ``TuningStatus`` can say, and the reason in words."""
+
+    @abstractmethod
+    def reason(self, status: TuningStatus) -> str | None:
+        """Why the experiment has had enough; None if it hasn't."""
+
+    def __call__(self, status: TuningStatus) -> bool:
+        return self.reason(status) is not None
+
+
+@dataclass(frozen=True, init=False)
+class AnyOf(Criterion):
+    """Stop as soon as one of several says so: ``AnyOf(StoppingCriterion(max_cost=20), PlateauStopper("loss"))``.
+
+    Raises ``OptionError`` for what is no criterion.
+    """
+
+    criteria: tuple[Callable[[TuningStatus], bool], ...]
+
+    def __init__(self, *criteria: Callable[[TuningStatus], bool]) -> None:
+        for criterion in criteria:
+            if isinstance(criterion, type) or not callable(criterion):
+                raise OptionError(f"{criterion!r} can't say when to stop", "give StoppingCriterion(max_cost=20) say")
+        if not criteria:
+            raise OptionError("AnyOf() has no criteria", "give two or more, one after the other")
+        object.__setattr__(self, "criteria", criteria)
+
+    def reason(self, status: TuningStatus) -> str | None:
+        # all of them are asked, always: each sees the same course of things, whatever the others say
+        return next(filter(None, [_reason(criterion, status) for criterion in self.criteria]), None)
+
+
+def _reason(criterion: Callable[[TuningStatus], bool], status: TuningStatus) -> str | None:
+    if isinstance(criterion, Criterion):
+        return criterion.reason(status)
+    return "the stop criterion is met" if criterion(status) else None
+
+
 @named_options()
 @dataclass(frozen=True)
-class StoppingCriterion:
+class StoppingCriterion(Criterion):
     """Stop as soon as one of the given limits is passed; limits that are None don't count.
 
     A plain class rather than a lambda, so that it travels to a remote tuner.
@@ -56,9 +96,6 @@ class StoppingCriterion:
                 if number < 0 and not entry.name.endswith("metric_value"):
                     raise OptionError(f"{entry.name}={value!r} is negative", "give a limit of 0 or more")
 
-    def __call__(self, status: TuningStatus) -> bool:
-        return self.reason(status) is not None
-
     def reason(self, status: TuningStatus) -> str | None:
         """Which limit is passed, in words; None if none is."""
         return next(self._passed(status), None)
@@ -84,3 +121,18 @@ class StoppingCriterion:
         for metric, threshold in (self.max_metric_value or {}).items():
             if (high := statistics.max_metrics.get(metric, -math.inf)) > threshold:
                 yield f"{metric} {high:g} is above max_metric_value {threshold:g}"
+
+
+def limits_of(criterion: object) -> StoppingCriterion:
+    """The limits that a criterion has, if need be among others; none for a criterion of another kind."""
+    criteria = criterion.criteria if isinstance(criterion, AnyOf) else (criterion,)
+    return next((each for each in criteria if isinstance(each, StoppingCriterion)), StoppingCriterion())
+
+
+def with_limits(criterion: Callable[[TuningStatus], bool], limits: Mapping[str, Any]) -> Callable[[TuningStatus], bool]:
+    """The criterion with some of its limits changed. One that has none and is not ours is replaced."""
+    changed = replace(limits_of(criterion), **limits)
+    if isinstance(criterion, AnyOf):
+        return AnyOf(changed, *(each for each in criterion.criteria if not isinstance(each, StoppingCriterion)))
+    ours = isinstance(criterion, Criterion) and not isinstance(criterion, StoppingCriterion)
+    return AnyOf(changed, criterion) if ours else changed

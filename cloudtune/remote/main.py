@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import cloudtune
 from cloudtune.aws import Aws
 from cloudtune.backends.base import TakesEntryPoint
 from cloudtune.callbacks.stop_requests import StopRequestsCallback
-from cloudtune.engine.stopping import StoppingCriterion
+from cloudtune.engine.stopping import with_limits
 from cloudtune.errors import CloudtuneError
 from cloudtune.paths import FOLDER_VARIABLES
 from cloudtune.remote import layout
@@ -124,8 +124,7 @@ def _adapt(tuner: Tuner, request: Request) -> None:
         backend.set_entry_point(_here() / layout.TRIAL_SOURCE / script.name)
     tuner.trial_backend_path = layout.backend_path_not_synced_to_s3()
     if request.limits:
-        criterion = tuner.stop_criterion if isinstance(tuner.stop_criterion, StoppingCriterion) else StoppingCriterion()
-        tuner.stop_criterion = replace(criterion, **request.limits)
+        tuner.stop_criterion = with_limits(tuner.stop_criterion, request.limits)
     if request.n_workers is not None:
         tuner.n_workers = request.n_workers
 

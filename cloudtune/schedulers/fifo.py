@@ -24,6 +24,8 @@ _GO_ON = Decision(Action.CONTINUE, Reason("every trial runs to its end"))
 class FIFOScheduler(TrialScheduler):
     """Starts what its searcher proposes, and neither stops nor pauses anything.
 
+    What stops trials early can be put around it: ``EarlyTermination``, ``MedianStoppingRule``.
+
     :param metric: what reports call the objective; several names for a searcher with several objectives.
     :param mode: "min" or "max"; one for all metrics, or one per metric.
     :param searcher: a name ("random") or a ``Searcher``, which then has its own points_to_evaluate and options.
@@ -33,7 +35,8 @@ class FIFOScheduler(TrialScheduler):
     :param max_resource_attr: the entry of the configuration that tells a script how long to run.
     :param max_t: the largest resource, for searchers that use it; default: the entry ``max_resource_attr``.
 
-    A searcher learns the last report of a trial that ran to its end. Raises OptionError and ConfigSpaceError.
+    A searcher learns the last report of a trial that ran to its end, and that of a trial that was stopped before: of
+    what it never heard, it would propose the neighbourhood again. Raises OptionError and ConfigSpaceError.
     """
 
     def __init__(
@@ -67,7 +70,10 @@ class FIFOScheduler(TrialScheduler):
         )
         self.searcher = searcher_for(searcher, problem, search_options)
         self._known: set[int] = set()
-        self._completed: set[int] = set()
+        self._ended: set[int] = set()
+        """Trials whose last report the searcher has among its data: a later one takes its place."""
+        self._last: dict[int, Metrics] = {}
+        """The last report of each trial at work."""
 
     def suggest(self, trial_id: int) -> Suggestion | NotNow | None:
         config = self.searcher.suggest(trial_id)
@@ -84,25 +90,36 @@ class FIFOScheduler(TrialScheduler):
         for name in self._metrics:
             if name not in result:
                 raise missing(name, result, trial.trial_id)
+        self._last[trial.trial_id] = result
         self.searcher.on_result(trial.trial_id, trial.config, result, update=False)
         return _GO_ON
 
     def on_late_result(self, trial: Trial, result: Metrics) -> None:
         self.on_trial_add(trial)
-        completed = trial.trial_id in self._completed
-        self.searcher.on_result(trial.trial_id, trial.config, result, update=completed)
+        ended = trial.trial_id in self._ended
+        if not ended:
+            self._last[trial.trial_id] = result
+        self.searcher.on_result(trial.trial_id, trial.config, result, update=ended)
 
     def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
         self.on_trial_add(trial)
-        self._completed.add(trial.trial_id)
-        self.searcher.on_result(trial.trial_id, trial.config, result, update=True)
-        self.searcher.cleanup_pending(trial.trial_id)
+        self._learn(trial, result)
 
     def on_trial_error(self, trial: Trial) -> None:
         self.on_trial_add(trial)
+        self._last.pop(trial.trial_id, None)
         self.searcher.on_trial_error(trial.trial_id)
 
     def on_trial_remove(self, trial: Trial) -> None:
+        self.on_trial_add(trial)
+        self._learn(trial, self._last.get(trial.trial_id))
+
+    def _learn(self, trial: Trial, result: Metrics | None) -> None:
+        """The trial has ended with this report; None if it never made one."""
+        self._ended.add(trial.trial_id)
+        self._last.pop(trial.trial_id, None)
+        if result is not None:
+            self.searcher.on_result(trial.trial_id, trial.config, result, update=True)
         self.searcher.cleanup_pending(trial.trial_id)
 
     def metric_names(self) -> Sequence[str]:

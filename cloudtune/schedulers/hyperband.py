@@ -230,6 +230,8 @@ class HyperbandScheduler(TrialScheduler):
             if progress.rungs.rung_at(progress.level).keys[trial.trial_id] == WORST:
                 self._hopeless.append(trial.trial_id)
         elif progress.phase is Phase.RUNNING:
+            # stopped by somebody else, a policy around this scheduler for example
+            progress.stopped = True
             self._end(progress, trial)
 
     # -- checkpoints -----------------------------------------------------------------------------------------------

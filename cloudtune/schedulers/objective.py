@@ -46,6 +46,14 @@ class Objective:
         return key if self.mode == "min" else -key
 
 
+def resource_of(result: Metrics, name: str, trial_id: int) -> float | None:
+    """None if it is no finite number. Raises MetricError if the report does not carry it."""
+    if name not in result:
+        raise missing(name, result, trial_id)
+    number = as_number(result[name])
+    return number if math.isfinite(number) else None
+
+
 def as_number(value: Any) -> float:
     """NaN if it is none."""
     if not isinstance(value, numbers.Real):

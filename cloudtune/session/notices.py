@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from cloudtune.engine.ledger import Ledger
 from cloudtune.engine.policies import Outcome
 from cloudtune.engine.status import TuningStatus
-from cloudtune.engine.stopping import StoppingCriterion
+from cloudtune.engine.stopping import limits_of
 from cloudtune.journal import events as ev
 from cloudtune.trial import Cause
 
@@ -72,9 +72,8 @@ class Notices:
         if self._thresholds_checked or view.num_evaluations < ENOUGH_EVALUATIONS:
             return
         self._thresholds_checked = True
-        if not isinstance(criterion, StoppingCriterion):
-            return
-        wanted = {**(criterion.min_metric_value or {}), **(criterion.max_metric_value or {})}
+        limits = limits_of(criterion)
+        wanted = {**(limits.min_metric_value or {}), **(limits.max_metric_value or {})}
         known = view.overall_metric_statistics.min_metrics
         for name in wanted:
             if name not in known:

@@ -14,7 +14,7 @@ from cloudtune.clock import Clock
 from cloudtune.engine.engine import Engine
 from cloudtune.engine.intents import DeleteCheckpoint
 from cloudtune.engine.status import StatusKeeper, TuningStatus
-from cloudtune.engine.stopping import StoppingCriterion
+from cloudtune.engine.stopping import Criterion
 from cloudtune.errors import CloudtuneError, TransientError
 from cloudtune.journal import events as ev
 from cloudtune.journal.store import JournalStore
@@ -232,7 +232,7 @@ class Session:
         view = self.view() if now is None else self.status.view(now)
         if not self.stop_criterion(view):
             return None
-        why = self.stop_criterion.reason(view) if isinstance(self.stop_criterion, StoppingCriterion) else None
+        why = self.stop_criterion.reason(view) if isinstance(self.stop_criterion, Criterion) else None
         return why or "the stop criterion is met"
 
     def failure(self) -> CloudtuneError | None:

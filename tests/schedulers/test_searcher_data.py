@@ -125,7 +125,7 @@ def test_failures_removals_and_late_reports() -> None:
     assert listener.new() == [("data", 1, 3)]
 
 
-def test_fifo_gives_the_last_result_of_complete_trials() -> None:
+def test_fifo_gives_the_last_result_of_trials_that_ended() -> None:
     listener = Listener()
     scheduler: TrialScheduler = FIFOScheduler(SPACE, "loss", searcher=listener)
     suggestion = scheduler.suggest(0)
@@ -141,6 +141,32 @@ def test_fifo_gives_the_last_result_of_complete_trials() -> None:
     scheduler.on_trial_error(trials[1])
     scheduler.on_trial_remove(trials[2])
     scheduler.on_late_result(trials[2], {"loss": 0.9, "epoch": 2})
-    assert listener.new() == [("error", 1), ("clean", 2), ("result", 2, 2)]
+    assert listener.new() == [("error", 1), ("clean", 2), ("data", 2, 2)]
     with pytest.raises(MetricError, match="carries no 'loss'; seen: 'los'"):
         scheduler.on_trial_result(trials[0], {"los": 1.0})
+
+
+def test_fifo_gives_the_last_result_of_trials_that_were_stopped() -> None:
+    listener = Listener()
+    scheduler = FIFOScheduler(SPACE, "loss", searcher=listener)
+    trial = Trial(0, {"x": 0.5, "epochs": 9}, NOW)
+    scheduler.on_trial_add(trial)
+    scheduler.on_trial_result(trial, {"loss": 3.0, "epoch": 1})
+    scheduler.on_trial_result(trial, {"loss": 2.0, "epoch": 2})
+    scheduler.on_late_result(trial, {"loss": 1.5, "epoch": 3})  # its job has not ended yet
+    listener.new()
+    scheduler.on_trial_remove(trial)
+    assert listener.new() == [("data", 0, 3), ("clean", 0)]
+    scheduler.on_late_result(trial, {"loss": 1.2, "epoch": 4})
+    assert listener.new() == [("data", 0, 4)]
+
+
+def test_reports_of_a_trial_that_somebody_stopped_take_no_place_at_rungs() -> None:
+    listener = Listener()
+    bench = hyperband(listener)
+    bench.start()
+    bench.action(0, 1, 1.0)
+    bench.scheduler.on_trial_remove(bench.trials[0])
+    bench.late(0, 3, 0.5)
+    assert listener.new()[-1] == ("data", 0, 3)
+    assert [len(rung) for rung in bench.scheduler.rungs()] == [1, 0]
