@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
 from cloudtune.schedulers.rung_systems import RungSystem, Verdict
-from cloudtune.trial import Config, Metrics
+from cloudtune.trial import Config
 
 
 class Phase(Enum):
@@ -37,7 +38,7 @@ class Progress:
     passed: int = 0
     next_milestone: int = 0
     """The lowest milestone not recorded yet; ``max_t`` if all are."""
-    target: float = 0.0
+    target: float = math.inf
     """Where the present attempt pauses, if trials of its type do."""
     updated: float = 0.0
     """The highest resource whose result the searcher has among its data."""
@@ -54,11 +55,11 @@ class Progress:
         """The highest milestone recorded; 0 if there is none."""
         return self.milestones[self.passed - 1] if self.passed else 0
 
-    def come_to(self, trial_id: int, resource: float, value: float, key: float, result: Metrics) -> list[Arrival]:
+    def come_to(self, trial_id: int, resource: float, value: float, key: float) -> list[Arrival]:
         """Record the milestones that ``resource`` has reached or jumped over, lowest first."""
         arrivals = []
         while self.passed < len(self.milestones) and resource >= self.milestones[self.passed]:
-            verdict = self.rungs.arrive(trial_id, self.milestones[self.passed], key, result)
+            verdict = self.rungs.arrive(trial_id, self.milestones[self.passed], key)
             self.passed += 1
             arrivals.append(Arrival(verdict, value))
         self._aim()
