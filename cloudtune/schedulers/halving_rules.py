@@ -40,8 +40,7 @@ class PromotionRule:
         return comes_to(rung)
 
     def promotable(self, rung: Rung) -> int | None:
-        best, cutoff = rung.best_waiting(), rung.cutoff()
-        return best[0] if best is not None and cutoff is not None and is_within(best[1], cutoff) else None
+        return rung.best_within()
 
 
 def comes_to(rung: Rung) -> Verdict:

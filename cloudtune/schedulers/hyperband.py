@@ -182,7 +182,7 @@ class HyperbandScheduler(TrialScheduler):
         return config if name is None or not self._pauses else {**config, name: milestone}
 
     def _bracket_of(self, trial_id: int) -> int:
-        return self._plan.bracket_at(self._brackets.of(trial_id)) if self._plan.num_brackets > 1 else 0
+        return self._plan.bracket_at(self._brackets.of(trial_id)) if len(self._systems) > 1 else 0
 
     # -- what has happened -----------------------------------------------------------------------------------------
 
@@ -256,7 +256,7 @@ class HyperbandScheduler(TrialScheduler):
         self.searcher.on_trial_error(trial.trial_id)
 
     def on_trial_remove(self, trial: Trial) -> None:
-        progress = self._progress(trial)
+        progress = self._trials.get(trial.trial_id) or self._progress(trial)
         if progress.phase is Phase.PAUSING:
             # only now: a job that is still stopping could not be followed by the next one, and would block its worker
             self._enter(progress, Phase.PAUSED)
@@ -314,7 +314,9 @@ class HyperbandScheduler(TrialScheduler):
         progress = self._trials.get(trial.trial_id)
         if progress is None:
             bracket = self._bracket_of(trial.trial_id)
-            progress = Progress(self._systems[bracket], self._milestones[bracket], self._max_t, trial.config)
+            milestones = self._milestones[bracket]
+            first = milestones[0] if milestones else self._max_t
+            progress = Progress(self._systems[bracket], milestones, self._max_t, trial.config, first)
             self._trials[trial.trial_id] = progress
             tell_of_new_trial(self.searcher, trial)
             self._launched(progress, trial)
@@ -398,7 +400,10 @@ class HyperbandScheduler(TrialScheduler):
         return Decision(Action.STOP, Reason("has reached the maximum", numbers, self._max_t))
 
     def _judged(self, resource: float, arrivals: Sequence[Arrival]) -> Decision:
-        verdict, value = next((each for each in arrivals if not each.verdict.goes_on), arrivals[-1])
+        for verdict, value in arrivals:
+            if not verdict.goes_on:
+                break
+        # the first level it does not pass counts, or the last one
         numbers = self._numbers(value, resource, verdict.level)
         numbers["recorded"] = verdict.recorded
         threshold = None if verdict.cutoff is None else self._objective.shown(verdict.cutoff)

@@ -34,10 +34,12 @@ class Progress:
     milestones: tuple[int, ...]
     max_t: int
     config: Config
+    next_milestone: int
+    """The lowest milestone not recorded yet; ``max_t`` if all are."""
+    level: int = 0
+    """The highest milestone recorded; 0 if there is none."""
     phase: Phase = Phase.ENDED
     passed: int = 0
-    next_milestone: int = 0
-    """The lowest milestone not recorded yet; ``max_t`` if all are."""
     target: float = math.inf
     """Where the present attempt pauses, if trials of its type do."""
     updated: float = 0.0
@@ -47,31 +49,25 @@ class Progress:
     overdue: tuple[Arrival, ...] = ()
     """Arrivals by late reports of an earlier attempt, while this one runs: still to be decided on."""
 
-    def __post_init__(self) -> None:
-        self._aim()
-
-    @property
-    def level(self) -> int:
-        """The highest milestone recorded; 0 if there is none."""
-        return self.milestones[self.passed - 1] if self.passed else 0
-
     def come_to(self, trial_id: int, resource: float, value: float, key: float) -> list[Arrival]:
         """Record the milestones that ``resource`` has reached or jumped over, lowest first."""
         arrivals = []
-        while self.passed < len(self.milestones) and resource >= self.milestones[self.passed]:
-            verdict = self.rungs.arrive(trial_id, self.milestones[self.passed], key)
-            self.passed += 1
-            arrivals.append(Arrival(verdict, value))
-        self._aim()
+        while self._comes_to_next(resource):
+            arrivals.append(Arrival(self.rungs.arrive(trial_id, self.level, key), value))
         return arrivals
 
     def go_past(self, resource: float) -> bool:
         """Whether a trial that has been stopped came to milestones by ``resource``: they are not recorded at rungs."""
         before = self.passed
-        while self.passed < len(self.milestones) and resource >= self.milestones[self.passed]:
-            self.passed += 1
-        self._aim()
+        while self._comes_to_next(resource):
+            pass
         return self.passed > before
 
-    def _aim(self) -> None:
-        self.next_milestone = self.milestones[self.passed] if self.passed < len(self.milestones) else self.max_t
+    def _comes_to_next(self, resource: float) -> bool:
+        milestones, passed = self.milestones, self.passed
+        if passed == len(milestones) or resource < milestones[passed]:
+            return False
+        self.level = milestones[passed]
+        self.passed = passed = passed + 1
+        self.next_milestone = milestones[passed] if passed < len(milestones) else self.max_t
+        return True

@@ -35,14 +35,15 @@ class Rung:
 
     def record(self, trial_id: int, key: float) -> None:
         """Once per trial."""
+        others = len(self.keys)
         self.keys[trial_id] = key
-        whole, rest = divmod(self.level * (len(self.keys) - 1), self.next_level)
+        whole, rest = divmod(self.level * others, self.next_level)
         # ``_low`` holds the ``whole + 1`` smallest keys: one more than before, or as many
         if len(self._low) <= whole:
             heapq.heappush(self._low, -heapq.heappushpop(self._high, key))
         else:
             heapq.heappush(self._high, -heapq.heappushpop(self._low, -key))
-        if len(self.keys) > 1:
+        if others:
             below = -self._low[0]
             self._cutoff = below if rest == 0 else _between(below, self._high[0], rest / self.next_level)
 
@@ -80,6 +81,13 @@ class Rung:
             return None
         key, trial_id = self._waiting[0]
         return trial_id, key
+
+    def best_within(self) -> int | None:
+        """The best one that waits, if it is within the quantile."""
+        if not self._waiting or self._cutoff is None:
+            return None
+        key, trial_id = self._waiting[0]
+        return trial_id if is_within(key, self._cutoff) else None
 
     def waiting(self) -> list[int]:
         """Paused trials, best first."""
