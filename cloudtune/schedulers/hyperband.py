@@ -53,7 +53,8 @@ class HyperbandScheduler(TrialScheduler):
     :param max_resource_attr: the entry of the configuration that tells a script how long to run. Preferred over
         ``max_t``: scripts then end by themselves, and "promotion" sets it to where the trial will pause.
     :param type: "stopping": a trial that is not among the best at its rung is stopped. "promotion": every trial pauses
-        at every rung, and whenever a worker is free the best one that deserves it is resumed.
+        at every rung, and whenever a worker is free the best one that deserves it is resumed. "cost_promotion",
+        "pasha", "rush_stopping" and "rush_promotion" are variants of these: see their rules and ``docs/hyperband.md``.
     :param grace_period: the lowest rung level.
     :param reduction_factor: η of at least 2 (default 3): levels are round(grace_period · η^j), and one in η goes on.
     :param rung_increment: distance of levels, if they are to be equally spaced and no reduction_factor is given.
@@ -62,6 +63,9 @@ class HyperbandScheduler(TrialScheduler):
         each as often as synchronous Hyperband uses it.
     :param rung_system_per_bracket: compare trials only with those of their bracket.
     :param searcher_data: what a searcher learns: results at "rungs" and at the maximum, or "all".
+    :param cost_attr: for "cost_promotion": what reports call the cost of their attempt so far.
+    :param rung_system_kwargs: options of the type: ``CostPromotionOptions``, ``PashaOptions``, ``RushStoppingOptions``
+        or ``RushPromotionOptions``.
     :param early_checkpoint_removal_kwargs: for types that pause, with ``delete_checkpoints=True`` of the backend: keep
         at most ``max_num_checkpoints`` checkpoints, which must be more than workers, and let go of those that are
         least likely to be needed. Other entries: arguments of ``HyperbandRemoveCheckpointsCallback``; ``baseline``.
@@ -400,10 +404,7 @@ class HyperbandScheduler(TrialScheduler):
         return Decision(Action.STOP, Reason("has reached the maximum", numbers, self._max_t))
 
     def _judged(self, resource: float, arrivals: Sequence[Arrival]) -> Decision:
-        for verdict, value in arrivals:
-            if not verdict.goes_on:
-                break
-        # the first level it does not pass counts, or the last one
+        verdict, value = _decisive(arrivals)
         numbers = self._numbers(value, resource, verdict.level)
         numbers["recorded"] = verdict.recorded
         threshold = None if verdict.cutoff is None else self._objective.shown(verdict.cutoff)
@@ -480,6 +481,14 @@ class HyperbandScheduler(TrialScheduler):
             "searcher_data": self.searcher_data,
             **({"rung_system_kwargs": options} if (options := asdict(self._rules)) else {}),
         }
+
+
+def _decisive(arrivals: Sequence[Arrival]) -> Arrival:
+    """At the first rung that a trial does not pass, or at the last."""
+    for arrival in arrivals:
+        if not arrival.verdict.goes_on:
+            return arrival
+    return arrivals[-1]
 
 
 _AT_WORK = (Phase.RUNNING, Phase.PAUSING)

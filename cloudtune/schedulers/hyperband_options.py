@@ -8,22 +8,36 @@ from typing import Any, Literal, TypeAlias
 
 from cloudtune.errors import OptionError
 from cloudtune.options import nearest_name
+from cloudtune.schedulers.cost_promotion import CostPromotionOptions
 from cloudtune.schedulers.halving_rules import PromotionOptions, StoppingOptions
 from cloudtune.schedulers.max_resource import MaxResource, infer_max_resource
 from cloudtune.schedulers.objective import checked_name
+from cloudtune.schedulers.pasha import PashaOptions
 from cloudtune.schedulers.rung_levels import (
     bracket_probabilities,
     checked_reduction_factor,
     number_of_brackets,
     successive_halving_rung_levels,
 )
+from cloudtune.schedulers.rush import RushPromotionOptions, RushStoppingOptions
 from cloudtune.space import Domain
 
-RuleOptions: TypeAlias = StoppingOptions | PromotionOptions
+RuleOptions: TypeAlias = (
+    StoppingOptions
+    | PromotionOptions
+    | CostPromotionOptions
+    | PashaOptions
+    | RushStoppingOptions
+    | RushPromotionOptions
+)
 
 RUNG_SYSTEMS: Mapping[str, type[RuleOptions]] = {
     "stopping": StoppingOptions,
     "promotion": PromotionOptions,
+    "cost_promotion": CostPromotionOptions,
+    "pasha": PashaOptions,
+    "rush_stopping": RushStoppingOptions,
+    "rush_promotion": RushPromotionOptions,
 }
 """By the scheduler's ``type``: the dataclass of its ``rung_system_kwargs``, which makes its rule."""
 
@@ -55,7 +69,10 @@ class HyperbandOptions:
             raise OptionError(f"searcher_data {self.searcher_data!r} is not known", hint)
 
     def plan(self, config_space: Mapping[str, Any], pauses: bool) -> RungPlan:
-        """Which rungs there are in this space, for a type that pauses or not. Raises OptionError for what does not fit together."""
+        """Which rungs there are in this space, for a type that pauses or not.
+
+        Raises OptionError for what does not fit together.
+        """
         limit = infer_max_resource(config_space, self.max_t, self.max_resource_attr)
         if limit is None:
             raise OptionError(

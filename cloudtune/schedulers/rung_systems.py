@@ -68,7 +68,10 @@ class RungRule(Protocol):
 
 @dataclass(frozen=True)
 class RungSetting:
-    """What else was asked for, as far as it may not suit a rule. ``num_points``: of ``points_to_evaluate``, if known."""
+    """What else was asked for, as far as it may not suit a rule.
+
+    ``num_points``: of ``points_to_evaluate``, if known.
+    """
 
     levels: tuple[int, ...]
     max_t: int

@@ -6,6 +6,8 @@ import heapq
 import math
 from bisect import bisect_left
 
+from cloudtune.schedulers.quantile import RunningQuantile
+
 WORST = math.inf
 """The key of results that are no finite number: behind all others."""
 
@@ -14,7 +16,7 @@ class Rung:
     """Results at ``level``, as keys: smaller is better.
 
     A fraction ``level / next_level`` of the trials is meant to go on to ``next_level``, the next rung or the maximum.
-    Recording, waiting and leaving cost O(log n), the cutoff nothing.
+    Recording, waiting and leaving cost O(log n), the cutoff and the best that waits nothing.
     """
 
     def __init__(self, level: int, next_level: int) -> None:
@@ -22,10 +24,7 @@ class Rung:
         self.next_level = next_level
         self.keys: dict[int, float] = {}
         """Key per trial."""
-        self._cutoff: float | None = None
-        # heaps of the keys up to the quantile (negated, so that the largest comes first), and of those beyond it
-        self._low: list[float] = []
-        self._high: list[float] = []
+        self._quantile = RunningQuantile(level, next_level)
         self._sorted: list[float] = []
         self._waiting: list[tuple[float, int]] = []
         self._waits: set[int] = set()
@@ -35,25 +34,12 @@ class Rung:
 
     def record(self, trial_id: int, key: float) -> None:
         """Once per trial."""
-        others = len(self.keys)
         self.keys[trial_id] = key
-        whole, rest = divmod(self.level * others, self.next_level)
-        # ``_low`` holds the ``whole + 1`` smallest keys: one more than before, or as many
-        if len(self._low) <= whole:
-            heapq.heappush(self._low, -heapq.heappushpop(self._high, key))
-        else:
-            heapq.heappush(self._high, -heapq.heappushpop(self._low, -key))
-        if others:
-            below = -self._low[0]
-            self._cutoff = below if rest == 0 else _between(below, self._high[0], rest / self.next_level)
+        self._quantile.add(key)
 
     def cutoff(self) -> float | None:
-        """The quantile ``level / next_level`` of the keys, interpolated linearly as ``numpy.quantile`` does.
-
-        None with fewer than two. The place of the quantile is computed in integers: a key that lies exactly on
-        it is never missed by rounding.
-        """
-        return self._cutoff
+        """The quantile ``level / next_level`` of the keys; None with fewer than two."""
+        return self._quantile.value if len(self.keys) > 1 else None
 
     def rank(self, trial_id: int) -> int:
         """How many are better than this one, which was recorded: 0 for the best."""
@@ -84,10 +70,15 @@ class Rung:
 
     def best_within(self) -> int | None:
         """The best one that waits, if it is within the quantile."""
-        if not self._waiting or self._cutoff is None:
+        cutoff = self.cutoff()
+        if cutoff is None or not self._waiting:
             return None
         key, trial_id = self._waiting[0]
-        return trial_id if is_within(key, self._cutoff) else None
+        return trial_id if is_within(key, cutoff) else None
+
+    def waits(self, trial_id: int) -> bool:
+        """Whether this trial is paused here."""
+        return trial_id in self._waits
 
     def waiting(self) -> list[int]:
         """Paused trials, best first."""
@@ -97,12 +88,3 @@ class Rung:
 def is_within(key: float, cutoff: float) -> bool:
     """Whether a result is good enough. One that is no finite number never is, whatever the others are."""
     return key <= cutoff and key < WORST
-
-
-def _between(below: float, above: float, fraction: float) -> float:
-    if below == above:
-        return below
-    width = above - below
-    if math.isinf(width) and not math.isinf(above):
-        return below * (1 - fraction) + above * fraction
-    return below + width * fraction
