@@ -90,7 +90,7 @@ class CostShare:
     def add(self, key: float, trial_id: int, cost: float) -> None:
         exact = Fraction(cost)
         self._cost += exact
-        if self.has(key, trial_id):
+        if self._precedes_worst_inside(key, trial_id):
             self._put_inside(key, trial_id, exact)
         else:
             heappush(self._outside, (key, trial_id, exact))
@@ -103,7 +103,11 @@ class CostShare:
 
     def has(self, key: float, trial_id: int) -> bool:
         """Whether the trial is among the best; of equal keys the first trial is the better one."""
-        if not self._inside or len(self._inside) + len(self._outside) < 2:
+        return len(self._inside) + len(self._outside) > 1 and self._precedes_worst_inside(key, trial_id)
+
+    def _precedes_worst_inside(self, key: float, trial_id: int) -> bool:
+        """Whether it comes before the worst one inside, or is it."""
+        if not self._inside:
             return False
         worst, number, _ = self._inside[0]
         return (key, trial_id) <= (-worst, -number)
