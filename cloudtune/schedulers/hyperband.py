@@ -206,8 +206,9 @@ class HyperbandScheduler(TrialScheduler):
         resource = self._resource(result, trial.trial_id)
         if resource is None:
             return _UNREADABLE
-        if progress.rungs.listener is not None:
-            progress.rungs.listener.hear(trial.trial_id, resource, self._objective.key(value), result)
+        listener = progress.rungs.listener
+        if listener is not None:
+            listener.hear(trial.trial_id, resource, self._objective.key(value), result)
         if resource < progress.next_milestone and resource < progress.target and not progress.overdue:
             self._teach(progress, trial, resource, result, wanted=False)
             return self._before(progress.next_milestone)
@@ -234,8 +235,9 @@ class HyperbandScheduler(TrialScheduler):
         resource = self._resource(result, trial.trial_id)
         if resource is None:
             return
-        if progress.rungs.listener is not None:
-            progress.rungs.listener.hear(trial.trial_id, resource, self._objective.key(value), result)
+        listener = progress.rungs.listener
+        if listener is not None:
+            listener.hear(trial.trial_id, resource, self._objective.key(value), result)
         if progress.stopped:
             # how far it comes depends on how late its logs are; whom else that stops must not
             self._teach(progress, trial, resource, result, wanted=progress.go_past(resource))

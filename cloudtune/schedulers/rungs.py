@@ -25,6 +25,7 @@ class Rung:
         self.keys: dict[int, float] = {}
         """Key per trial."""
         self._quantile = RunningQuantile(level, next_level)
+        self._cutoff: float | None = None
         self._sorted: list[float] = []
         self._waiting: list[tuple[float, int]] = []
         self._waits: set[int] = set()
@@ -36,10 +37,12 @@ class Rung:
         """Once per trial."""
         self.keys[trial_id] = key
         self._quantile.add(key)
+        if len(self.keys) > 1:
+            self._cutoff = self._quantile.value
 
     def cutoff(self) -> float | None:
         """The quantile ``level / next_level`` of the keys; None with fewer than two."""
-        return self._quantile.value if len(self.keys) > 1 else None
+        return self._cutoff
 
     def rank(self, trial_id: int) -> int:
         """How many are better than this one, which was recorded: 0 for the best."""
@@ -70,11 +73,10 @@ class Rung:
 
     def best_within(self) -> int | None:
         """The best one that waits, if it is within the quantile."""
-        cutoff = self.cutoff()
-        if cutoff is None or not self._waiting:
+        if self._cutoff is None or not self._waiting:
             return None
         key, trial_id = self._waiting[0]
-        return trial_id if is_within(key, cutoff) else None
+        return trial_id if is_within(key, self._cutoff) else None
 
     def waits(self, trial_id: int) -> bool:
         """Whether this trial is paused here."""
