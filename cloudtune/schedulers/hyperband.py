@@ -487,9 +487,9 @@ class HyperbandScheduler(TrialScheduler):
 
 def _decisive(arrivals: Sequence[Arrival]) -> Arrival:
     """At the first rung that a trial does not pass, or at the last."""
-    for arrival in arrivals:
-        if not arrival.verdict.goes_on:
-            return arrival
+    for verdict, value in arrivals:
+        if not verdict.goes_on:
+            return verdict, value
     return arrivals[-1]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import TypeAlias
 
 from cloudtune.schedulers.rung_systems import RungSystem, Verdict
 from cloudtune.trial import Config
@@ -19,11 +19,8 @@ class Phase(Enum):
     ENDED = "ended"
 
 
-class Arrival(NamedTuple):
-    """A trial has come to a rung with ``value``."""
-
-    verdict: Verdict
-    value: float
+Arrival: TypeAlias = tuple[Verdict, float]
+"""A trial has come to a rung with this value."""
 
 
 @dataclass(slots=True)
@@ -52,22 +49,19 @@ class Progress:
     def come_to(self, trial_id: int, resource: float, value: float, key: float) -> list[Arrival]:
         """Record the milestones that ``resource`` has reached or jumped over, lowest first."""
         arrivals = []
-        while self._comes_to_next(resource):
-            arrivals.append(Arrival(self.rungs.arrive(trial_id, self.level, key), value))
+        while resource >= self.next_milestone and self.passed < len(self.milestones):
+            self._pass()
+            arrivals.append((self.rungs.arrive(trial_id, self.level, key), value))
         return arrivals
 
     def go_past(self, resource: float) -> bool:
         """Whether a trial that has been stopped came to milestones by ``resource``: they are not recorded at rungs."""
         before = self.passed
-        while self._comes_to_next(resource):
-            pass
+        while resource >= self.next_milestone and self.passed < len(self.milestones):
+            self._pass()
         return self.passed > before
 
-    def _comes_to_next(self, resource: float) -> bool:
-        milestones, passed = self.milestones, self.passed
-        if passed == len(milestones) or resource < milestones[passed]:
-            return False
-        self.level = milestones[passed]
-        self.passed = passed = passed + 1
-        self.next_milestone = milestones[passed] if passed < len(milestones) else self.max_t
-        return True
+    def _pass(self) -> None:
+        self.level = self.next_milestone
+        self.passed += 1
+        self.next_milestone = self.milestones[self.passed] if self.passed < len(self.milestones) else self.max_t
