@@ -51,7 +51,7 @@ class Tally:
     suggests: int = 0
     results: float = 0.0
     reports: int = 0
-    first_tenth: float = 0.0
+    second_tenth: float = 0.0
     """Seconds per decision while the second tenth of the trials was launched: the first one warms up."""
     last_tenth: float = 0.0
     completed: int = 0
@@ -94,7 +94,7 @@ def drive(driver: Driver, trials: int, cap: float = math.inf) -> Tally:
             if config is not None:
                 configs[trial_id] = config
                 epochs[trial_id] = 0
-                if len(configs) % (trials // 10) == 0:
+                if len(configs) % max(1, trials // 10) == 0:
                     tally.marks.append((tally.seconds, tally.decisions))
             running.append(trial_id)
         if not running or clock() - began > cap:
@@ -113,7 +113,7 @@ def drive(driver: Driver, trials: int, cap: float = math.inf) -> Tally:
     tally.capped, tally.trials = bool(running), len(configs)
     tally.resumed = tally.suggests - len(configs)
     if len(tally.marks) > 2:
-        tally.first_tenth = _slope(tally.marks[0], tally.marks[1])
+        tally.second_tenth = _slope(tally.marks[0], tally.marks[1])
         tally.last_tenth = _slope(tally.marks[-2], tally.marks[-1])
     return tally
 
