@@ -66,6 +66,9 @@ def blocks(page: Path) -> list[Block]:
     return [Block(page.name, number, code, not mark) for number, (mark, code) in enumerate(found, 1)]
 
 
+SEARCHING = ["hyperband.md", "synchronous.md", "early-stopping.md"]
+"""Pages whose samples need nothing but this machine."""
+
 ALL_BLOCKS = [block for page in PAGES for block in blocks(page)]
 
 
@@ -98,9 +101,7 @@ def run(code: str, folder: Path, train: str = TRAIN, **environment: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    "page", ["schedulers.md", "early-stopping.md", "crashes.md", "from-syne-tune.md", "sandbox.md"]
-)
+@pytest.mark.parametrize("page", SEARCHING + ["schedulers.md", "crashes.md", "from-syne-tune.md", "sandbox.md"])
 def test_the_samples_of_a_page_run_one_after_the_other(page: str, tmp_path: Path) -> None:
     assert run(code_of(ROOT / "docs" / page), tmp_path / "reader")
 

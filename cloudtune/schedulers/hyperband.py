@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
@@ -19,16 +20,17 @@ from cloudtune.schedulers.base import (
     TrialScheduler,
 )
 from cloudtune.schedulers.checkpoint_removal import EarlyCheckpointRemoval
-from cloudtune.schedulers.hyperband_options import RUNG_SYSTEMS, HyperbandOptions, SearcherData
+from cloudtune.schedulers.hyperband_options import HyperbandOptions, SearcherData, rule_options
 from cloudtune.schedulers.objective import Objective, as_number, missing
 from cloudtune.schedulers.progress import Arrival, Phase, Progress
-from cloudtune.schedulers.rung_systems import PausedTrial, Promotion, RungSystem
+from cloudtune.schedulers.rung_systems import PausedTrial, Promotion, RungRule, RungSetting, RungSystem
 from cloudtune.schedulers.rungs import WORST, Rung
 from cloudtune.schedulers.setup import searcher_for, searcher_name, start, tell_of_new_trial
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.problem import SearchProblem
+from cloudtune.searchers.random_searcher import RandomSearcher
 from cloudtune.searchers.seeding import Uniforms, checked_seed
-from cloudtune.space import validate_config_space
+from cloudtune.space import impute_points_to_evaluate, validate_config_space
 from cloudtune.trial import Config, Metrics, Mode, Trial
 
 
@@ -51,7 +53,8 @@ class HyperbandScheduler(TrialScheduler):
     :param max_resource_attr: the entry of the configuration that tells a script how long to run. Preferred over
         ``max_t``: scripts then end by themselves, and "promotion" sets it to where the trial will pause.
     :param type: "stopping": a trial that is not among the best at its rung is stopped. "promotion": every trial pauses
-        at every rung, and whenever a worker is free the best one that deserves it is resumed.
+        at every rung, and whenever a worker is free the best one that deserves it is resumed. "cost_promotion",
+        "pasha", "rush_stopping" and "rush_promotion" are variants of these: see their rules and ``docs/hyperband.md``.
     :param grace_period: the lowest rung level.
     :param reduction_factor: η of at least 2 (default 3): levels are round(grace_period · η^j), and one in η goes on.
     :param rung_increment: distance of levels, if they are to be equally spaced and no reduction_factor is given.
@@ -60,6 +63,9 @@ class HyperbandScheduler(TrialScheduler):
         each as often as synchronous Hyperband uses it.
     :param rung_system_per_bracket: compare trials only with those of their bracket.
     :param searcher_data: what a searcher learns: results at "rungs" and at the maximum, or "all".
+    :param cost_attr: for "cost_promotion": what reports call the cost of their attempt so far.
+    :param rung_system_kwargs: options of the type: ``CostPromotionOptions``, ``PashaOptions``, ``RushStoppingOptions``
+        or ``RushPromotionOptions``.
     :param early_checkpoint_removal_kwargs: for types that pause, with ``delete_checkpoints=True`` of the backend: keep
         at most ``max_num_checkpoints`` checkpoints, which must be more than workers, and let go of those that are
         least likely to be needed. Other entries: arguments of ``HyperbandRemoveCheckpointsCallback``; ``baseline``.
@@ -90,6 +96,8 @@ class HyperbandScheduler(TrialScheduler):
         brackets: int = 1,
         rung_system_per_bracket: bool = False,
         searcher_data: SearcherData = "rungs",
+        cost_attr: str | None = None,
+        rung_system_kwargs: Mapping[str, Any] | None = None,
         early_checkpoint_removal_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         validate_config_space(config_space)
@@ -108,29 +116,45 @@ class HyperbandScheduler(TrialScheduler):
             rung_system_per_bracket=rung_system_per_bracket,
             searcher_data=searcher_data,
         )
+        self._rules = rule_options(type, rung_system_kwargs, cost_attr)
         removal = early_checkpoint_removal_kwargs
         self.early_checkpoint_removal = None if removal is None else EarlyCheckpointRemoval.of(removal)
-        self._plan = self._options.plan(self.config_space)
+        self._pauses = self._rules.pauses
+        self._plan = self._options.plan(self.config_space, self._pauses)
         self._max_t = self._plan.limit.max_t
         self.random_seed = checked_seed(random_seed)
         problem = SearchProblem(
             config_space, points_to_evaluate, self.random_seed, (metric,), (mode,), resource_attr, self._max_t
         )
         self.searcher = searcher_for(searcher, problem, search_options)
+        self._rules.check(self._setting(points_to_evaluate))
         self._brackets = Uniforms(self.random_seed, "bracket")
+        self._milestones = [self._plan.milestones(bracket) for bracket in range(self._plan.num_brackets)]
         self._systems = self._make_systems()
-        self._pauses = self._systems[0].pauses
+        self._resource_attr = resource_attr
+        self._all_are_data = searcher_data == "all"
         self._trials: dict[int, Progress] = {}
         self._running = 0
         self._between: dict[int, Decision] = {}
         self._hopeless: list[int] = []
 
+    def _setting(self, points_to_evaluate: Sequence[Mapping[str, Any]] | None) -> RungSetting:
+        num_points = None
+        if isinstance(self.searcher, RandomSearcher):
+            num_points = len(self.searcher.points_to_evaluate)
+        elif points_to_evaluate is not None:
+            num_points = len(impute_points_to_evaluate(points_to_evaluate, self.config_space))
+        per_bracket = self._options.rung_system_per_bracket
+        return RungSetting(self._plan.levels, self._max_t, self._plan.num_brackets, per_bracket, num_points)
+
     def _make_systems(self) -> list[RungSystem]:
         """The rung system of each bracket."""
-        make, count = RUNG_SYSTEMS[self._options.type], self._plan.num_brackets
         if self._options.rung_system_per_bracket:
-            return [make(self._plan.milestones(bracket), self._max_t) for bracket in range(count)]
-        return [make(self._plan.levels, self._max_t)] * count
+            return [self._make_system(milestones) for milestones in self._milestones]
+        return [self._make_system(self._plan.levels)] * self._plan.num_brackets
+
+    def _make_system(self, levels: Sequence[int]) -> RungSystem:
+        return RungSystem(levels, self._max_t, self._rules.rule(levels, self._max_t))
 
     # -- what to do next -----------------------------------------------------------------------------------------
 
@@ -162,7 +186,7 @@ class HyperbandScheduler(TrialScheduler):
         return config if name is None or not self._pauses else {**config, name: milestone}
 
     def _bracket_of(self, trial_id: int) -> int:
-        return self._plan.bracket_at(self._brackets.of(trial_id)) if self._plan.num_brackets > 1 else 0
+        return self._plan.bracket_at(self._brackets.of(trial_id)) if len(self._systems) > 1 else 0
 
     # -- what has happened -----------------------------------------------------------------------------------------
 
@@ -172,14 +196,27 @@ class HyperbandScheduler(TrialScheduler):
     def on_trial_resume(self, trial: Trial) -> None:
         progress = self._progress(trial)
         progress.rungs.leave(trial.trial_id)
+        if progress.rungs.listener is not None:
+            progress.rungs.listener.relaunched(trial.trial_id)
         self._launched(progress, trial)
 
     def on_trial_result(self, trial: Trial, result: Metrics) -> Decision:
-        progress = self._progress(trial)
+        progress = self._trials.get(trial.trial_id) or self._progress(trial)
         value = self._objective.value(result, trial.trial_id)
         resource = self._resource(result, trial.trial_id)
         if resource is None:
             return _UNREADABLE
+        listener = progress.rungs.listener
+        if listener is not None:
+            listener.hear(trial.trial_id, resource, self._objective.key(value), result)
+        if resource < progress.next_milestone and resource < progress.target and not progress.overdue:
+            self._teach(progress, trial, resource, result, wanted=False)
+            return self._before(progress.next_milestone)
+        return self._at_a_milestone(progress, trial, resource, value, result)
+
+    def _at_a_milestone(
+        self, progress: Progress, trial: Trial, resource: float, value: float, result: Metrics
+    ) -> Decision:
         arrivals = self._take_in(progress, trial, resource, value, result)
         if progress.overdue:
             arrivals, progress.overdue = [*progress.overdue, *arrivals], ()
@@ -198,6 +235,9 @@ class HyperbandScheduler(TrialScheduler):
         resource = self._resource(result, trial.trial_id)
         if resource is None:
             return
+        listener = progress.rungs.listener
+        if listener is not None:
+            listener.hear(trial.trial_id, resource, self._objective.key(value), result)
         if progress.stopped:
             # how far it comes depends on how late its logs are; whom else that stops must not
             self._teach(progress, trial, resource, result, wanted=progress.go_past(resource))
@@ -222,7 +262,7 @@ class HyperbandScheduler(TrialScheduler):
         self.searcher.on_trial_error(trial.trial_id)
 
     def on_trial_remove(self, trial: Trial) -> None:
-        progress = self._progress(trial)
+        progress = self._trials.get(trial.trial_id) or self._progress(trial)
         if progress.phase is Phase.PAUSING:
             # only now: a job that is still stopping could not be followed by the next one, and would block its worker
             self._enter(progress, Phase.PAUSED)
@@ -282,8 +322,9 @@ class HyperbandScheduler(TrialScheduler):
         progress = self._trials.get(trial.trial_id)
         if progress is None:
             bracket = self._bracket_of(trial.trial_id)
-            milestones = self._plan.milestones(bracket)
-            progress = Progress(self._systems[bracket], milestones, self._max_t, trial.config)
+            milestones = self._milestones[bracket]
+            first = milestones[0] if milestones else self._max_t
+            progress = Progress(self._systems[bracket], milestones, self._max_t, trial.config, first)
             self._trials[trial.trial_id] = progress
             tell_of_new_trial(self.searcher, trial)
             self._launched(progress, trial)
@@ -291,11 +332,12 @@ class HyperbandScheduler(TrialScheduler):
 
     def _launched(self, progress: Progress, trial: Trial) -> None:
         progress.config = trial.config
-        progress.target = progress.next_milestone
-        if self._pauses and self._options.max_resource_attr is not None:
-            # a script ends where it was told, whatever has become known since
-            told = self._plan.limit.told(trial.config)
-            progress.target = progress.target if told is None else min(told, progress.target)
+        if self._pauses:
+            progress.target = progress.next_milestone
+            if self._options.max_resource_attr is not None:
+                # a script ends where it was told, whatever has become known since
+                told = self._plan.limit.told(trial.config)
+                progress.target = progress.target if told is None else min(told, progress.target)
         self._enter(progress, Phase.RUNNING)
         self._register_pending(progress, trial.trial_id, progress.level)
 
@@ -310,10 +352,10 @@ class HyperbandScheduler(TrialScheduler):
 
     def _resource(self, result: Metrics, trial_id: int) -> float | None:
         """None if it is no finite number. Raises MetricError if the report does not carry it."""
-        name = self._options.resource_attr
-        if name not in result:
-            raise missing(name, result, trial_id)
-        resource = result[name]
+        try:
+            resource = result[self._resource_attr]
+        except KeyError:
+            raise missing(self._resource_attr, result, trial_id) from None
         if type(resource) is int:
             return resource
         number = as_number(resource)
@@ -325,21 +367,22 @@ class HyperbandScheduler(TrialScheduler):
         if resource < progress.next_milestone:
             self._teach(progress, trial, resource, result, wanted=False)
             return []
-        arrivals = progress.come_to(trial.trial_id, resource, value, self._objective.key(value), result)
+        arrivals = progress.come_to(trial.trial_id, resource, value, self._objective.key(value))
         self._teach(progress, trial, resource, result, wanted=bool(arrivals) or resource >= self._max_t)
         return arrivals
 
     def _teach(self, progress: Progress, trial: Trial, resource: float, result: Metrics, wanted: bool) -> None:
         """Tell the searcher. Work that is repeated after a resume from scratch is not new data."""
-        update = (wanted or self._options.searcher_data == "all") and resource > progress.updated
+        update = (wanted or self._all_are_data) and resource > progress.updated
         if update:
             progress.updated = resource
         self.searcher.on_result(trial.trial_id, trial.config, result, update)
 
     def _register_pending(self, progress: Progress, trial_id: int, resource: float) -> None:
-        following = progress.next_milestone
-        first = following if self._options.searcher_data == "rungs" else int(resource) + 1
-        for level in range(first, following + 1):
+        if not self._all_are_data:
+            self.searcher.register_pending(trial_id, progress.next_milestone)
+            return
+        for level in range(int(resource) + 1, progress.next_milestone + 1):
             self.searcher.register_pending(trial_id, level)
 
     # -- decisions -------------------------------------------------------------------------------------------------
@@ -365,7 +408,7 @@ class HyperbandScheduler(TrialScheduler):
         return Decision(Action.STOP, Reason("has reached the maximum", numbers, self._max_t))
 
     def _judged(self, resource: float, arrivals: Sequence[Arrival]) -> Decision:
-        verdict, value = next((each for each in arrivals if not each.verdict.goes_on), arrivals[-1])
+        verdict, value = _decisive(arrivals)
         numbers = self._numbers(value, resource, verdict.level)
         numbers["recorded"] = verdict.recorded
         threshold = None if verdict.cutoff is None else self._objective.shown(verdict.cutoff)
@@ -423,6 +466,10 @@ class HyperbandScheduler(TrialScheduler):
         """The rungs where trials of this bracket are compared, lowest first, those they skip included. Read only."""
         return self._systems[bracket].rungs()
 
+    def rung_rule(self, bracket: int = 0) -> RungRule:
+        """Who goes on from the rungs of this bracket. Read only."""
+        return self._systems[bracket].rule
+
     def metadata(self) -> dict[str, Any]:
         return {
             **super().metadata(),
@@ -436,7 +483,16 @@ class HyperbandScheduler(TrialScheduler):
             "num_brackets": self.num_brackets,
             "rung_system_per_bracket": self._options.rung_system_per_bracket,
             "searcher_data": self.searcher_data,
+            **({"rung_system_kwargs": options} if (options := asdict(self._rules)) else {}),
         }
+
+
+def _decisive(arrivals: Sequence[Arrival]) -> Arrival:
+    """At the first rung that a trial does not pass, or at the last."""
+    for verdict, value in arrivals:
+        if not verdict.goes_on:
+            return verdict, value
+    return arrivals[-1]
 
 
 _AT_WORK = (Phase.RUNNING, Phase.PAUSING)

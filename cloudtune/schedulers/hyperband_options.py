@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeAlias
 
 from cloudtune.errors import OptionError
 from cloudtune.options import nearest_name
+from cloudtune.schedulers.cost_promotion import CostPromotionOptions
+from cloudtune.schedulers.halving_rules import PromotionOptions, StoppingOptions
 from cloudtune.schedulers.max_resource import MaxResource, infer_max_resource
 from cloudtune.schedulers.objective import checked_name
+from cloudtune.schedulers.pasha import PashaOptions
 from cloudtune.schedulers.rung_levels import (
     bracket_probabilities,
     checked_reduction_factor,
     number_of_brackets,
     successive_halving_rung_levels,
 )
-from cloudtune.schedulers.rung_systems import PromotionRungSystem, RungSystem, StoppingRungSystem
+from cloudtune.schedulers.rush import RushPromotionOptions, RushStoppingOptions
 from cloudtune.space import Domain
 
-RUNG_SYSTEMS: Mapping[str, Callable[[Sequence[int], int], RungSystem]] = {
-    "stopping": StoppingRungSystem,
-    "promotion": PromotionRungSystem,
+RuleOptions: TypeAlias = (
+    StoppingOptions
+    | PromotionOptions
+    | CostPromotionOptions
+    | PashaOptions
+    | RushStoppingOptions
+    | RushPromotionOptions
+)
+
+RUNG_SYSTEMS: Mapping[str, type[RuleOptions]] = {
+    "stopping": StoppingOptions,
+    "promotion": PromotionOptions,
+    "cost_promotion": CostPromotionOptions,
+    "pasha": PashaOptions,
+    "rush_stopping": RushStoppingOptions,
+    "rush_promotion": RushPromotionOptions,
 }
-"""Rung system by the scheduler's ``type``; made from rung levels and ``max_t``."""
+"""By the scheduler's ``type``: the dataclass of its ``rung_system_kwargs``, which makes its rule."""
 
 SearcherData = Literal["rungs", "all"]
 
@@ -52,15 +68,18 @@ class HyperbandOptions:
             hint = nearest_name(str(self.searcher_data), ("rungs", "all"))
             raise OptionError(f"searcher_data {self.searcher_data!r} is not known", hint)
 
-    def plan(self, config_space: Mapping[str, Any]) -> RungPlan:
-        """Which rungs there are in this space. Raises OptionError for what does not fit together."""
+    def plan(self, config_space: Mapping[str, Any], pauses: bool) -> RungPlan:
+        """Which rungs there are in this space, for a type that pauses or not.
+
+        Raises OptionError for what does not fit together.
+        """
         limit = infer_max_resource(config_space, self.max_t, self.max_resource_attr)
         if limit is None:
             raise OptionError(
                 "it is not known how long trials run at most",
                 'add an entry such as "epochs": 81 to the space and give max_resource_attr="epochs", or give max_t',
             )
-        if RUNG_SYSTEMS[self.type] is PromotionRungSystem:
+        if pauses:
             _check_not_tuned(config_space, self.max_resource_attr)
         levels = successive_halving_rung_levels(
             limit.max_t, self.grace_period, self.reduction_factor, self.rung_increment, self.rung_levels
@@ -72,6 +91,28 @@ class HyperbandOptions:
     def _geometric_factor(self) -> float | None:
         linear = self.reduction_factor is None and self.rung_increment is not None
         return None if self.rung_levels is not None or linear else checked_reduction_factor(self.reduction_factor)
+
+
+def rule_options(type: str, rung_system_kwargs: object, cost_attr: str | None) -> RuleOptions:
+    """``rung_system_kwargs`` as the options of this type; ``cost_attr`` belongs to them, too.
+
+    Raises OptionError for an entry that this type doesn't have, naming the nearest one.
+    """
+    if rung_system_kwargs is not None and not isinstance(rung_system_kwargs, Mapping):
+        raise OptionError(f"rung_system_kwargs is {rung_system_kwargs!r}", "give a dict of options of this type")
+    kind = RUNG_SYSTEMS[type]
+    known = [field.name for field in fields(kind)]
+    if cost_attr is not None and "cost_attr" not in known:
+        raise OptionError(
+            f"cost_attr={cost_attr!r} has no effect for type={type!r}",
+            'use type="cost_promotion"; a searcher that models cost has it among its search_options',
+        )
+    given = dict(rung_system_kwargs or {})
+    for name in given:
+        if name not in known:
+            hint = nearest_name(str(name), known) if known else "this type has no such options"
+            raise OptionError(f"rung_system_kwargs: {name!r} is not known for type={type!r}", hint)
+    return kind(**(given if cost_attr is None else {**given, "cost_attr": cost_attr}))
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import TypeAlias
 
 from cloudtune.schedulers.rung_systems import RungSystem, Verdict
-from cloudtune.trial import Config, Metrics
+from cloudtune.trial import Config
 
 
 class Phase(Enum):
@@ -18,11 +19,8 @@ class Phase(Enum):
     ENDED = "ended"
 
 
-class Arrival(NamedTuple):
-    """A trial has come to a rung with ``value``."""
-
-    verdict: Verdict
-    value: float
+Arrival: TypeAlias = tuple[Verdict, float]
+"""A trial has come to a rung with this value."""
 
 
 @dataclass(slots=True)
@@ -33,11 +31,13 @@ class Progress:
     milestones: tuple[int, ...]
     max_t: int
     config: Config
+    next_milestone: int
+    """The lowest milestone not recorded yet; ``max_t`` if all are."""
+    level: int = 0
+    """The highest milestone recorded; 0 if there is none."""
     phase: Phase = Phase.ENDED
     passed: int = 0
-    next_milestone: int = 0
-    """The lowest milestone not recorded yet; ``max_t`` if all are."""
-    target: float = 0.0
+    target: float = math.inf
     """Where the present attempt pauses, if trials of its type do."""
     updated: float = 0.0
     """The highest resource whose result the searcher has among its data."""
@@ -46,31 +46,22 @@ class Progress:
     overdue: tuple[Arrival, ...] = ()
     """Arrivals by late reports of an earlier attempt, while this one runs: still to be decided on."""
 
-    def __post_init__(self) -> None:
-        self._aim()
-
-    @property
-    def level(self) -> int:
-        """The highest milestone recorded; 0 if there is none."""
-        return self.milestones[self.passed - 1] if self.passed else 0
-
-    def come_to(self, trial_id: int, resource: float, value: float, key: float, result: Metrics) -> list[Arrival]:
+    def come_to(self, trial_id: int, resource: float, value: float, key: float) -> list[Arrival]:
         """Record the milestones that ``resource`` has reached or jumped over, lowest first."""
         arrivals = []
-        while self.passed < len(self.milestones) and resource >= self.milestones[self.passed]:
-            verdict = self.rungs.arrive(trial_id, self.milestones[self.passed], key, result)
-            self.passed += 1
-            arrivals.append(Arrival(verdict, value))
-        self._aim()
+        while resource >= self.next_milestone and self.passed < len(self.milestones):
+            self._pass()
+            arrivals.append((self.rungs.arrive(trial_id, self.level, key), value))
         return arrivals
 
     def go_past(self, resource: float) -> bool:
         """Whether a trial that has been stopped came to milestones by ``resource``: they are not recorded at rungs."""
         before = self.passed
-        while self.passed < len(self.milestones) and resource >= self.milestones[self.passed]:
-            self.passed += 1
-        self._aim()
+        while resource >= self.next_milestone and self.passed < len(self.milestones):
+            self._pass()
         return self.passed > before
 
-    def _aim(self) -> None:
+    def _pass(self) -> None:
+        self.level = self.next_milestone
+        self.passed += 1
         self.next_milestone = self.milestones[self.passed] if self.passed < len(self.milestones) else self.max_t

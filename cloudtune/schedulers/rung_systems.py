@@ -1,16 +1,16 @@
-"""What happens at rungs: the rules of asynchronous successive halving.
+"""What happens at rungs: where trials have come to, which of them wait there, and a rule that says who goes on.
 
-Li et al., "A System for Massively Parallel Hyperparameter Tuning" (2020), algorithm 2, and its variant that
-stops instead of pausing. Fractions are those of neighbouring rung levels, so that levels need not be geometric.
+Rules are modules of their own: ``stopping_rules``, ``promotion_rules``, ``cost_promotion``, ``pasha``, ``rush``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
-from cloudtune.schedulers.rungs import Rung, is_within
+from cloudtune.schedulers.rungs import Rung
 from cloudtune.trial import Metrics
 
 
@@ -42,105 +42,99 @@ class PausedTrial(NamedTuple):
     level: int
 
 
-class RungSystem(Protocol):
-    """The rules of one type of scheduler. Keys: smaller is better, infinite for results that are no finite number."""
+class ReportListener(Protocol):
+    """What a rule learns between rungs."""
 
-    pauses: bool
-    """Whether trials pause at every level, to be resumed later or never."""
+    def hear(self, trial_id: int, resource: float, key: float, result: Metrics) -> None:
+        """Every report of a trial, before what it leads to at a rung."""
 
-    def arrive(self, trial_id: int, level: int, key: float, result: Metrics) -> Verdict:
+    def relaunched(self, trial_id: int) -> None:
+        """The trial's next report is the first of another attempt."""
+
+
+class RungRule(Protocol):
+    """The rule of one type of scheduler. Keys: smaller is better, infinite for results that are no finite number."""
+
+    @property
+    def listener(self) -> ReportListener | None:
+        """What wants to hear every report; None if the rule only looks at rungs."""
+
+    def arrived(self, rung: Rung, trial_id: int, key: float) -> Verdict:
+        """The trial has come to ``rung``, for the first time, and is recorded there already."""
+
+    def promotable(self, rung: Rung) -> int | None:
+        """Of those that wait at ``rung``, the one to resume next, if any deserves it. Changes nothing."""
+
+
+@dataclass(frozen=True)
+class RungSetting:
+    """What else was asked for, as far as it may not suit a rule.
+
+    ``num_points``: of ``points_to_evaluate``, if known.
+    """
+
+    levels: tuple[int, ...]
+    max_t: int
+    num_brackets: int
+    rung_system_per_bracket: bool
+    num_points: int | None
+
+
+class RungRuleOptions(Protocol):
+    """A dataclass of what ``rung_system_kwargs`` may have for one type."""
+
+    pauses: ClassVar[bool]
+    """Whether trials of this type pause at every level, to be resumed later or never."""
+
+    def check(self, setting: RungSetting) -> None:
+        """Raises ``OptionError`` for what can't work together."""
+
+    def rule(self, levels: Sequence[int], max_t: int) -> RungRule:
+        """A fresh rule for one rung system with these levels."""
+
+
+class RungSystem:
+    """Rungs, the trials that wait at them, and the rule."""
+
+    def __init__(self, levels: Sequence[int], max_t: int, rule: RungRule) -> None:
+        self.rule = rule
+        self.listener = rule.listener
+        self._rungs = {level: Rung(level, following) for level, following in pairwise([*levels, max_t])}
+        self._from_the_top = list(reversed(self._rungs.values()))
+        self._paused_at: dict[int, Rung] = {}
+
+    def arrive(self, trial_id: int, level: int, key: float) -> Verdict:
         """Trial has come to ``level``, for the first time. Recorded first, judged then."""
+        rung = self._rungs[level]
+        rung.record(trial_id, key)
+        return self.rule.arrived(rung, trial_id, key)
 
     def wait(self, trial_id: int, level: int) -> None:
         """Trial is paused; ``level`` is the highest one it has come to."""
+        self.leave(trial_id)
+        rung = self._paused_at[trial_id] = self._rungs[level]
+        rung.wait(trial_id)
 
     def leave(self, trial_id: int) -> None:
         """Trial was resumed, or can't be any more. Nothing if it was not waiting."""
+        rung = self._paused_at.pop(trial_id, None)
+        if rung is not None:
+            rung.leave(trial_id)
 
     def promotion(self) -> Promotion | None:
-        """What to resume next, if anything. Changes nothing."""
+        """What to resume next, if anything: the highest rung comes first. Changes nothing."""
+        if not self._paused_at:
+            return None
+        for rung in self._from_the_top:
+            trial_id = self.rule.promotable(rung)
+            if trial_id is not None:
+                return Promotion(trial_id, rung.level)
+        return None
 
     def rungs(self) -> Sequence[Rung]:
         """From the lowest."""
+        return list(self._rungs.values())
 
     def rung_at(self, level: int) -> Rung:
         """The rung of this level, which there is."""
-
-
-def make_rungs(levels: Sequence[int], max_t: int) -> dict[int, Rung]:
-    return {level: Rung(level, following) for level, following in pairwise([*levels, max_t])}
-
-
-class StoppingRungSystem:
-    """At a rung a trial goes on iff its result is within the quantile of all results there, its own included."""
-
-    pauses = False
-
-    def __init__(self, levels: Sequence[int], max_t: int) -> None:
-        self._rungs = make_rungs(levels, max_t)
-
-    def arrive(self, trial_id: int, level: int, key: float, result: Metrics) -> Verdict:
-        rung = self._rungs[level]
-        rung.record(trial_id, key)
-        cutoff = rung.cutoff()
-        if cutoff is None:
-            return Verdict(True, "first at its rung", None, level, len(rung))
-        goes_on = is_within(key, cutoff)
-        return Verdict(goes_on, "within the best" if goes_on else "not among the best", cutoff, level, len(rung))
-
-    def wait(self, trial_id: int, level: int) -> None:
-        raise AssertionError("trials of this type never pause")
-
-    def leave(self, trial_id: int) -> None:
-        pass
-
-    def promotion(self) -> Promotion | None:
-        return None
-
-    def rungs(self) -> Sequence[Rung]:
-        return list(self._rungs.values())
-
-    def rung_at(self, level: int) -> Rung:
-        return self._rungs[level]
-
-
-class PromotionRungSystem:
-    """Every trial pauses at every rung. From the top, the best one paused is resumed iff it is within the quantile."""
-
-    pauses = True
-
-    def __init__(self, levels: Sequence[int], max_t: int) -> None:
-        self._rungs = make_rungs(levels, max_t)
-        self._from_the_top = list(reversed(self._rungs.values()))
-        self._paused_at: dict[int, int] = {}
-
-    def arrive(self, trial_id: int, level: int, key: float, result: Metrics) -> Verdict:
-        rung = self._rungs[level]
-        rung.record(trial_id, key)
-        return Verdict(True, "comes to a rung", None, level, len(rung))
-
-    def wait(self, trial_id: int, level: int) -> None:
-        self.leave(trial_id)
-        self._paused_at[trial_id] = level
-        self._rungs[level].wait(trial_id)
-
-    def leave(self, trial_id: int) -> None:
-        level = self._paused_at.pop(trial_id, None)
-        if level is not None:
-            self._rungs[level].leave(trial_id)
-
-    def promotion(self) -> Promotion | None:
-        for rung in self._from_the_top:
-            best = rung.best_waiting()
-            if best is None:
-                continue
-            cutoff = rung.cutoff()
-            if cutoff is not None and is_within(best[1], cutoff):
-                return Promotion(best[0], rung.level)
-        return None
-
-    def rungs(self) -> Sequence[Rung]:
-        return list(self._rungs.values())
-
-    def rung_at(self, level: int) -> Rung:
         return self._rungs[level]

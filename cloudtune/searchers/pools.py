@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -100,11 +100,11 @@ class Listed:
     def __init__(self, cube: UnitCube, configs: Sequence[Mapping[str, Any]]) -> None:
         self._cube = cube
         self._configs = [dict(config) for config in configs]
-        self._numbers = {cube.match_string(config): index for index, config in enumerate(self._configs)}
+        self._numbers = {cube.match_key(config): index for index, config in enumerate(self._configs)}
         self.size = len(self._configs)
 
     def number(self, config: Config) -> int | None:
-        return self._numbers.get(self._cube.match_string(config))
+        return self._numbers.get(self._cube.match_key(config))
 
     def config(self, number: int) -> dict[str, Any]:
         return dict(self._configs[number])
@@ -152,8 +152,8 @@ class Uncountable:
 
     def __init__(self, cube: UnitCube) -> None:
         self._cube = cube
-        self._banned: set[str] = set()
-        self._latest: tuple[Config, str] = ({}, "")
+        self._banned: set[Hashable] = set()
+        self._latest: tuple[Any, Hashable] = (None, None)
 
     @property
     def exhausted(self) -> bool:
@@ -163,12 +163,13 @@ class Uncountable:
         return self._cube.sample(random_state, n)
 
     def allows(self, config: Config) -> bool:
-        self._latest = config, self._cube.match_string(config)
-        return self._latest[1] not in self._banned
+        key = self._cube.match_key(config)
+        self._latest = self._cube.values(config), key
+        return key not in self._banned
 
     def ban(self, config: Config) -> None:
-        known, text = self._latest  # what is proposed is usually launched
-        self._banned.add(text if known == config else self._cube.match_string(config))
+        values, key = self._latest  # what is proposed is usually launched
+        self._banned.add(key if values == self._cube.values(config) else self._cube.match_key(config))
 
     def pick(self, random_state: np.random.Generator) -> dict[str, Any] | None:
         draws = self.sample(random_state, self._LIMIT)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from itertools import repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +15,8 @@ from cloudtune.errors import ConfigSpaceError
 from cloudtune.options import nearest_name
 from cloudtune.space import checks
 from cloudtune.space.domain import Domain
-from cloudtune.space.finite import Categorical
+from cloudtune.space.finite import Categorical, FiniteDomain
+from cloudtune.space.numeric import Integer, Quantized
 from cloudtune.space.validate import validate_config_space
 
 if TYPE_CHECKING:
@@ -43,6 +46,11 @@ class UnitCube:
         self.slices: dict[str, slice] = _slices(domains)
         self._last, self._last_value = last, last_value
         self._bounds = self._make_bounds()
+        formats = {name: _format(domain) for name, domain in domains.items() if not isinstance(domain, FiniteDomain)}
+        self._number_format = ",".join(formats.values())
+        self._numbers_of = _values_under(list(formats))
+        self._categories_of = _values_under([name for name in domains if name not in formats])
+        self._values_of = _values_under(list(domains))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,7 +94,12 @@ class UnitCube:
         if points.ndim != 2 or points.shape[1] != self.dimension:
             checks.fail(f"encoded configurations have shape {points.shape}", f"this space needs (n, {self.dimension})")
         columns = {name: domain.codec.decode(points[:, self.slices[name]]) for name, domain in self.domains.items()}
-        return [self._configuration(columns, row) for row in range(len(points))]
+        names, count = tuple(self.config_space), len(points)
+        if not names:
+            return [{} for _ in range(count)]
+        rows = zip(*(columns.get(name) or _copies(self.config_space[name], count) for name in names), strict=True)
+        # a row has a value per name; to have that checked again takes as long as half of this
+        return [dict(zip(names, row, strict=False)) for row in rows]
 
     def encode_one(self, config: Mapping[str, Any]) -> Array:
         """``(d,)``"""
@@ -108,11 +121,13 @@ class UnitCube:
         """Equal for configurations that count as the same one; constants don't matter."""
         return ",".join(f"{name}:{domain.match_string(config[name])}" for name, domain in self.domains.items())
 
-    def _configuration(self, columns: Mapping[str, list[Any]], row: int) -> dict[str, Any]:
-        return {
-            name: columns[name][row] if name in columns else _own(constant)
-            for name, constant in self.config_space.items()
-        }
+    def match_key(self, config: Mapping[str, Any]) -> Hashable:
+        """Equal, and of equal hash, for configurations whose match strings are equal; sooner made than those."""
+        return self._number_format % self._numbers_of(config), self._categories_of(config)
+
+    def values(self, config: Mapping[str, Any]) -> Any:
+        """What is tuned, to be compared with that of another configuration."""
+        return self._values_of(config)
 
     def _make_bounds(self) -> Array:
         bounds = np.tile(np.array([0.0, 1.0]), (self.dimension, 1))
@@ -136,5 +151,23 @@ def _labels(name: str, domain: Domain) -> list[str]:
     return [name]
 
 
-def _own(constant: Any) -> Any:
-    return copy.deepcopy(constant) if isinstance(constant, (list, dict)) else constant
+def _copies(constant: Any, count: int) -> Iterable[Any]:
+    """A constant for each of ``count`` configurations: a list or dict is not shared between them."""
+    if isinstance(constant, (list, dict)):
+        return [copy.deepcopy(constant) for _ in range(count)]
+    return repeat(constant, count)
+
+
+def _format(domain: Domain) -> str:
+    """What ``match_string`` does to a number, as a format: many numbers are formatted at once."""
+    base = domain.base if isinstance(domain, Quantized) else domain
+    return "%d" if isinstance(base, Integer) else "%.12g"
+
+
+def _values_under(names: Sequence[str]) -> Callable[[Mapping[str, Any]], Any]:
+    """A function that gives the values under these names: a tuple, or the value itself of only one."""
+    return itemgetter(*names) if names else _nothing
+
+
+def _nothing(config: Mapping[str, Any]) -> tuple[()]:
+    return ()

@@ -229,6 +229,30 @@ def test_a_tuner_that_goes_on_after_a_crash_keeps_to_it() -> None:
     assert set(first.ledger.resumed_without_checkpoint) <= set(tuner.ledger.resumed_without_checkpoint)
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("cost_promotion", {"cost_attr": "epoch"}),
+        ("pasha", {"rung_system_kwargs": {"ranking_criterion": "soft_ranking", "epsilon": 0.0}}),
+        ("rush_promotion", {"rung_system_kwargs": {"num_threshold_candidates": 1}, "points_to_evaluate": [{"x": 0.2}]}),
+    ],
+)
+def test_every_type_that_pauses_keeps_to_the_limit(kind: str, options: Any) -> None:
+    scheduler = HyperbandScheduler(
+        SPACE,
+        "loss",
+        type=kind,
+        max_resource_attr="epochs",
+        random_seed=3,
+        early_checkpoint_removal_kwargs={"max_num_checkpoints": 4},
+        **options,
+    )
+    tuner, watch = tuned(scheduler)
+    assert max(watch.counts) <= 4
+    assert speculative(tuner).num_checkpoints_removed
+    assert any(state.trial.config["epochs"] > 1 for state in tuner.ledger.trials)
+
+
 def test_deletions_that_fail_for_a_while_are_made_up_for() -> None:
     cloud = FakeCloud(curve, "epochs")
     cloud.fail_next("delete_checkpoint", UnreachableError("S3 is away"), times=20)

@@ -51,6 +51,11 @@ def hyperband(**options: Any) -> MakeScheduler:
     return lambda space, mode, seed: make(space, "loss", mode=mode, random_seed=seed, **options)
 
 
+EXACT = {"ranking_criterion": "soft_ranking", "epsilon": 0.0}
+ONE_CANDIDATE: dict[str, Any] = {"rung_system_kwargs": {"num_threshold_candidates": 1}}
+"""The default of ``points_to_evaluate`` is one point."""
+
+
 class TestStopping(SchedulerContract):
     @pytest.fixture
     def make_scheduler(self) -> MakeScheduler:
@@ -85,6 +90,80 @@ class TestPromotionInSeparateBrackets(SchedulerContract):
     @pytest.fixture
     def make_scheduler(self) -> MakeScheduler:
         return hyperband(max_resource_attr="epochs", type="promotion", brackets=2, rung_system_per_bracket=True)
+
+
+class TestCostPromotion(SchedulerContract):
+    @pytest.fixture
+    def make_scheduler(self) -> MakeScheduler:
+        return hyperband(max_resource_attr="epochs", type="cost_promotion", cost_attr="epoch")
+
+
+class TestCostPromotionByMaxT(SchedulerContract):
+    @pytest.fixture
+    def make_scheduler(self) -> MakeScheduler:
+        return hyperband(max_t=9, type="cost_promotion", rung_system_kwargs={"cost_attr": "epoch"}, rung_increment=2)
+
+
+class TestCostPromotionInBrackets(SchedulerContract):
+    @pytest.fixture
+    def make_scheduler(self) -> MakeScheduler:
+        return hyperband(max_resource_attr="epochs", type="cost_promotion", cost_attr="epoch", brackets=3)
+
+
+class TestPASHA(SchedulerContract):
+    @pytest.fixture
+    def make_scheduler(self) -> MakeScheduler:
+        return hyperband(max_resource_attr="epochs", type="pasha")
+
+
+class TestPASHAByMaxT(SchedulerContract):
+    @pytest.fixture
+    def make_scheduler(self) -> MakeScheduler:
+        return hyperband(max_t=9, type="pasha", rung_levels=[1, 2, 4, 6], rung_system_kwargs=EXACT, searcher_data="all")
+
+
+class TestPASHAInSeparateBrackets(SchedulerContract):
+    @pytest.fixture
+    def make_scheduler(self) -> MakeScheduler:
+        return hyperband(max_resource_attr="epochs", type="pasha", brackets=2, rung_system_per_bracket=True)
+
+
+class TestRushStopping(SchedulerContract):
+    @pytest.fixture
+    def make_scheduler(self) -> MakeScheduler:
+        return hyperband(type="rush_stopping", max_resource_attr="epochs", **ONE_CANDIDATE)
+
+
+class TestRushStoppingByMaxT(SchedulerContract):
+    @pytest.fixture
+    def make_scheduler(self) -> MakeScheduler:
+        return hyperband(type="rush_stopping", max_t=8, rung_levels=[1, 2, 5], **ONE_CANDIDATE)
+
+
+class TestRushStoppingInBrackets(SchedulerContract):
+    @pytest.fixture
+    def make_scheduler(self) -> MakeScheduler:
+        return hyperband(type="rush_stopping", max_resource_attr="epochs", brackets=3, **ONE_CANDIDATE)
+
+
+class TestRushPromotion(SchedulerContract):
+    @pytest.fixture
+    def make_scheduler(self) -> MakeScheduler:
+        return hyperband(type="rush_promotion", max_resource_attr="epochs", **ONE_CANDIDATE)
+
+
+class TestRushPromotionByMaxT(SchedulerContract):
+    @pytest.fixture
+    def make_scheduler(self) -> MakeScheduler:
+        return hyperband(type="rush_promotion", max_t=9, reduction_factor=2, **ONE_CANDIDATE)
+
+
+class TestRushPromotionInSeparateBrackets(SchedulerContract):
+    @pytest.fixture
+    def make_scheduler(self) -> MakeScheduler:
+        return hyperband(
+            type="rush_promotion", max_resource_attr="epochs", brackets=2, rung_system_per_bracket=True, **ONE_CANDIDATE
+        )
 
 
 class TestASHA(SchedulerContract):

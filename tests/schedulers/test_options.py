@@ -61,6 +61,15 @@ def test_refused_by_every_scheduler(make: Callable[..., TrialScheduler], options
             "'epochs' is tuned",
             "constant",
         ),
+        (
+            {"type": "pasha", "config_space": {"epochs": randint(9, 27)}, "max_resource_attr": "epochs"},
+            "tuned",
+            "const",
+        ),
+        ({"type": "cost_promotion"}, "no cost_attr", 'cost_attr="elapsed_time"'),
+        ({"type": "cost_promotion", "cost_attr": 3}, "cost_attr is 3", "name"),
+        ({"cost_attr": "seconds"}, "no effect for type='stopping'", "cost_promotion"),
+        ({"rung_system_kwargs": {"epsilon": 1}}, "'epsilon' is not known for type='stopping'", "no such options"),
     ],
 )
 def test_refused_by_successive_halving(options: Any, says: str, hint: str) -> None:
@@ -144,5 +153,7 @@ def test_what_it_says_of_itself() -> None:
         "rung_system_per_bracket": False,
         "searcher_data": "rungs",
     }
+    rush = hyperband(SPACE, "loss", type="rush_stopping", rung_system_kwargs={"num_threshold_candidates": 1})
+    assert rush.metadata()["rung_system_kwargs"] == {"num_threshold_candidates": 1}
     assert not scheduler.does_pause_resume()
     assert hyperband(SPACE, "loss", type="promotion").does_pause_resume()

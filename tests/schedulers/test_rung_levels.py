@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudtune.errors import OptionError
+from cloudtune.schedulers.quantile import RunningQuantile
 from cloudtune.schedulers.rung_levels import (
     bracket_probabilities,
     number_of_brackets,
@@ -146,6 +147,15 @@ def test_the_cutoff_is_numpys_linear_quantile(values: list[float], level: int, m
     assert cutoff == pytest.approx(float(np.quantile(values, level / (level + more))), rel=1e-9, abs=1e-6)
 
 
+@given(st.lists(st.integers(-5, 5), min_size=1, max_size=40), st.integers(1, 9))
+def test_a_running_quantile_is_numpys_after_every_number(numbers: list[int], tenths: int) -> None:
+    quantile = RunningQuantile(tenths, 10)
+    assert quantile.value is None
+    for count, number in enumerate(numbers, 1):
+        quantile.add(number)
+        assert quantile.value == pytest.approx(float(np.quantile(numbers[:count], tenths / 10)))
+
+
 @given(st.integers(1, 40), st.integers(2, 5))
 def test_the_best_fraction_is_within_the_cutoff_exactly(groups: int, factor: int) -> None:
     """Of factor·k + 1 different results, k + 1 are: the last of them lies on the quantile, and no rounding loses it."""
@@ -178,6 +188,7 @@ def test_the_best_waiting_is_the_least_key_then_the_first_trial(steps: list[tupl
             del waiting[leaving]
         rung.wait(trial_id)
         waiting[trial_id] = key
+        assert all(rung.waits(each) is (each in waiting) for each in range(trial_id + 2))
         best = min(waiting, key=lambda each: (waiting[each], each))
         assert rung.best_waiting() == (best, waiting[best])
         assert rung.waiting() == sorted(waiting, key=lambda each: (waiting[each], each))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cloudtune.errors import ConfigSpaceError
 from cloudtune.space import Domain, UnitCube, choice, lograndint, loguniform, randint, uniform, validate_config_space
-from tests.space.strategies import domains
+from tests.space.strategies import domains, values_of
 
 SPACE: dict[str, Any] = {
     "lr": loguniform(1e-4, 1),
@@ -74,6 +74,29 @@ def test_match_strings_ignore_constants() -> None:
     cube = UnitCube(SPACE)
     assert cube.match_string(CONFIG) == cube.match_string({**CONFIG, "dataset": "other"})
     assert cube.match_string(CONFIG) != cube.match_string({**CONFIG, "epochs": 3})
+
+
+@given(st.data())
+def test_match_keys_are_equal_where_match_strings_are(data: st.DataObject) -> None:
+    space = data.draw(st.dictionaries(st.sampled_from("abcd"), domains(), min_size=1))
+    cube = UnitCube(space)
+    one, other = ({name: data.draw(values_of(domain)) for name, domain in space.items()} for _ in range(2))
+    other = {name: one[name] if data.draw(st.booleans()) else value for name, value in other.items()}
+    assert (cube.match_key(one) == cube.match_key(other)) is (cube.match_string(one) == cube.match_string(other))
+    assert hash(cube.match_key(one)) == hash(cube.match_key(dict(one)))
+
+
+def test_match_keys_forgive_round_off_and_other_types_of_number() -> None:
+    cube = UnitCube(SPACE)
+    near = {**CONFIG, "lr": np.float64(0.01 * (1 + 1e-14)), "epochs": np.int64(2)}
+    assert cube.match_key(near) == cube.match_key(CONFIG)
+    assert hash(cube.match_key(near)) == hash(cube.match_key(CONFIG))
+
+
+def test_configurations_share_no_mutable_constant() -> None:
+    first, second = UnitCube({"x": uniform(0, 1), "layers": [8, 8]}).sample(np.random.default_rng(0), 2)
+    first["layers"].append(4)
+    assert second["layers"] == [8, 8]
 
 
 def test_a_space_of_constants_has_one_configuration_and_no_dimension() -> None:

@@ -1,0 +1,167 @@
+"""Successive halving of what trials cost, instead of their number."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from heapq import heappop, heappush
+from itertools import pairwise
+from typing import ClassVar
+
+from cloudtune.errors import OptionError
+from cloudtune.schedulers.halving_rules import comes_to
+from cloudtune.schedulers.objective import as_number, checked_name, missing
+from cloudtune.schedulers.rung_systems import RungSetting, Verdict
+from cloudtune.schedulers.rungs import WORST, Rung
+from cloudtune.trial import Metrics
+
+
+@dataclass(frozen=True)
+class CostPromotionOptions:
+    """``cost_attr``: what reports call the cost of their attempt so far, in any unit (seconds, dollars)."""
+
+    pauses: ClassVar[bool] = True
+
+    cost_attr: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.cost_attr is None:
+            raise OptionError(
+                'type="cost_promotion" has no cost_attr',
+                'give cost_attr="elapsed_time", say: the metric by which scripts report their cost so far',
+            )
+        checked_name(self.cost_attr, "cost_attr")
+
+    def check(self, setting: RungSetting) -> None:
+        """Suits everything."""
+
+    def rule(self, levels: Sequence[int], max_t: int) -> CostPromotionRule:
+        assert self.cost_attr is not None
+        return CostPromotionRule(levels, max_t, self.cost_attr)
+
+
+class CostPromotionRule:
+    """Every trial pauses at every rung; the best ones go on, as many as have cost a fraction of what all have cost.
+
+    Of the N trials that came to a rung, best first, let C(k) be what the first k have cost until there. With q the
+    fraction of the rung (its level by the next one), the first K may go on, where K is the largest k with
+    C(k) <= q · C(N). With fewer than two trials none may. If all cost the same this is successive halving without
+    interpolation.
+    """
+
+    def __init__(self, levels: Sequence[int], max_t: int, cost_attr: str) -> None:
+        self._costs = TotalCosts(cost_attr)
+        self._shares = {level: CostShare(level, following) for level, following in pairwise([*levels, max_t])}
+
+    @property
+    def listener(self) -> TotalCosts:
+        return self._costs
+
+    def arrived(self, rung: Rung, trial_id: int, key: float) -> Verdict:
+        self._shares[rung.level].add(key, trial_id, self._costs.total(trial_id))
+        return comes_to(rung)
+
+    def promotable(self, rung: Rung) -> int | None:
+        best = rung.best_waiting()
+        if best is None:
+            return None
+        trial_id, key = best
+        return trial_id if key < WORST and self._shares[rung.level].has(key, trial_id) else None
+
+
+class CostShare:
+    """The best trials of a rung that together have cost at most ``numerator / denominator`` of what all have cost.
+
+    Sums are exact, so that they depend neither on rounding nor on the order of arrival.
+    """
+
+    def __init__(self, numerator: int, denominator: int) -> None:
+        self._numerator, self._denominator = numerator, denominator
+        self._inside: list[tuple[float, int, Fraction]] = []
+        """A heap with the worst on top: keys and trials are negated."""
+        self._outside: list[tuple[float, int, Fraction]] = []
+        """A heap with the best on top."""
+        self._cost_inside = Fraction(0)
+        self._cost = Fraction(0)
+
+    def add(self, key: float, trial_id: int, cost: float) -> None:
+        exact = Fraction(cost)
+        self._cost += exact
+        if self._precedes_worst_inside(key, trial_id):
+            self._put_inside(key, trial_id, exact)
+        else:
+            heappush(self._outside, (key, trial_id, exact))
+        while self._inside and not self._affordable(self._cost_inside):
+            worst, number, its_cost = heappop(self._inside)
+            self._cost_inside -= its_cost
+            heappush(self._outside, (-worst, -number, its_cost))
+        while self._outside and self._affordable(self._cost_inside + self._outside[0][2]):
+            self._put_inside(*heappop(self._outside))
+
+    def has(self, key: float, trial_id: int) -> bool:
+        """Whether the trial is among the best; of equal keys the first trial is the better one."""
+        return len(self._inside) + len(self._outside) > 1 and self._precedes_worst_inside(key, trial_id)
+
+    def _precedes_worst_inside(self, key: float, trial_id: int) -> bool:
+        """Whether it comes before the worst one inside, or is it."""
+        if not self._inside:
+            return False
+        worst, number, _ = self._inside[0]
+        return (key, trial_id) <= (-worst, -number)
+
+    def _put_inside(self, key: float, trial_id: int, cost: Fraction) -> None:
+        self._cost_inside += cost
+        heappush(self._inside, (-key, -trial_id, cost))
+
+    def _affordable(self, cost: Fraction) -> bool:
+        return cost * self._denominator <= self._cost * self._numerator
+
+
+@dataclass(slots=True)
+class _Account:
+    """Of one trial: resources it has reported, increasing, and what it had cost by each."""
+
+    resources: list[float] = field(default_factory=list)
+    totals: list[float] = field(default_factory=list)
+    offset: float = 0.0
+    """What the work cost that the present attempt builds on."""
+    fresh: bool = True
+    """Whether the next report is the first one of an attempt."""
+
+
+class TotalCosts:
+    """What trials have cost in all, though scripts report the cost of their present attempt only.
+
+    An attempt builds on the work that it doesn't repeat. Its first report tells: if that is for resource r, what had
+    been reported below r was in its checkpoint. So a trial that starts again from scratch costs as if it were new.
+    A cost that is negative or no finite number counts as none.
+    """
+
+    def __init__(self, cost_attr: str) -> None:
+        self._cost_attr = cost_attr
+        self._accounts: dict[int, _Account] = {}
+
+    def total(self, trial_id: int) -> float:
+        """Up to its last report; 0 if there is none."""
+        account = self._accounts.get(trial_id)
+        return account.totals[-1] if account is not None and account.totals else 0.0
+
+    def hear(self, trial_id: int, resource: float, key: float, result: Metrics) -> None:
+        if self._cost_attr not in result:
+            raise missing(self._cost_attr, result, trial_id)
+        cost = as_number(result[self._cost_attr])
+        account = self._accounts.setdefault(trial_id, _Account())
+        place = bisect_left(account.resources, resource)
+        if account.fresh:
+            account.fresh = False
+            account.offset = account.totals[place - 1] if place else 0.0
+        total = account.offset + (cost if math.isfinite(cost) and cost > 0 else 0.0)
+        del account.resources[place:], account.totals[place:]
+        account.resources.append(resource)
+        account.totals.append(total)
+
+    def relaunched(self, trial_id: int) -> None:
+        self._accounts.setdefault(trial_id, _Account()).fresh = True
