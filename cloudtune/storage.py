@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cloudtune.journal.file import FileJournal
-from cloudtune.journal.store import JournalStore
+from cloudtune.journal.store import EventJournal, JournalStore
 from cloudtune.paths import JOURNAL_FOLDER
 
 
@@ -49,6 +49,34 @@ class LocalStorage:
 
     def claim(self, folder: Path) -> None:
         FileJournal(folder / JOURNAL_FOLDER).refuse_second()
+
+    def look(self, folder: Path) -> bool:
+        return False
+
+    def let_go(self, folder: Path) -> None:
+        pass
+
+
+class MemoryStorage:
+    """The journal in this object: for experiments that are simulated, and quicker run again than found.
+
+    What is recorded is gone with the process; a tuner of the same name and this storage goes on while it lives. When a
+    tuner lets go of the experiment, its journal is written to the folder in one piece, where ``load_experiment`` finds
+    it like any other; with ``keep=False`` it is not.
+    """
+
+    def __init__(self, keep: bool = True) -> None:
+        self.keep = keep
+        self._journals: dict[Path, EventJournal] = {}
+
+    def journal(self, folder: Path) -> JournalStore:
+        return self._journals.setdefault(folder, EventJournal())
+
+    def publish(self, file: Path) -> None:
+        pass
+
+    def claim(self, folder: Path) -> None:
+        pass
 
     def look(self, folder: Path) -> bool:
         return False
