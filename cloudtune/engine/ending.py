@@ -28,7 +28,8 @@ class End:
 
 def close(ledger: Ledger, attempt: AttemptState, end: End) -> None:
     """Part of the fold: the attempt is over."""
-    attempt.status, attempt.reason, attempt.dollars = end.status, end.reason, end.dollars
+    ledger.turn(attempt, end.status)
+    attempt.reason, attempt.dollars = end.reason, end.dollars
     attempt.ended_at = attempt.ended_at or end.at
     ledger.open.pop(attempt.id, None)
     ledger.intents.pop(("stop", attempt.id), None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import TYPE_CHECKING
 
 from cloudtune.engine.repetition import counts_anew, heard, place_of
@@ -21,13 +20,11 @@ _WORKER_COST = "st_worker_cost"
 def hear(ledger: Ledger, event: ReportObserved, attempt: AttemptState) -> None:
     """Part of the fold: a report of ``attempt``."""
     state = ledger.trials[event.trial_id]
-    # names come with every line that is parsed, and are most of what a row takes
-    metrics = {sys.intern(name): value for name, value in event.metrics.items()}
+    metrics = ledger.own_names(event.metrics)
     attempt.report_keys.add(event.key)
     late = state.decided is not Action.CONTINUE or attempt.status.is_final or attempt is not state.current
     resource = _resource(ledger, metrics)
-    place = place_of(state, attempt, resource, event.emitted_at)
-    started_over = place.started_over
+    repeated, started_over = place_of(state, attempt, resource, event.emitted_at)
     if ledger.resource_attr is None:
         started_over = counts_anew(state, attempt, metrics, event.emitted_at)
     if started_over and not (attempt.from_scratch and not attempt.interruptions):
@@ -39,16 +36,17 @@ def hear(ledger: Ledger, event: ReportObserved, attempt: AttemptState) -> None:
             metrics,
             Action.CONTINUE,
             late,
-            place.repeated,
+            repeated,
             event.emitted_at,
             event.at,
             event.tuner_time,
         )
     )
+    ledger.evaluations += not repeated
     cost = metrics.get(_WORKER_COST)
     if attempt is state.current and isinstance(cost, (int, float)):
         state.reported_dollars = float(cost)
-    if place.repeated or not _carries_what_is_needed(ledger, metrics):
+    if repeated or not _carries_what_is_needed(ledger, metrics):
         return
     heard(state, attempt, resource)
     if late:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
+from cloudtune.records import record
 from cloudtune.schedulers.base import Action
 from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Cause, Config, Metrics, Status, Trial
 
@@ -102,7 +103,7 @@ class TrialState:
         self.trial = replace(self.trial, config=config)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ResultRow:
     """One report with what became of it: a row of the results table."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias, get_args
 
 from cloudtune.errors import JournalCorruptError
+from cloudtune.records import record
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class SessionStarted:
     tuner_time: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LaunchIntended:
     """An attempt is to be launched; number 0 adds a new trial, from the checkpoint of another if that is named.
 
@@ -83,7 +84,7 @@ class LaunchFailed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StatusObserved:
     """``outcome``: what the policies of that moment made of an attempt's end (``cloudtune.engine.policies``)."""
 
@@ -108,7 +109,7 @@ class AttemptInterrupted:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReportObserved:
     """A report, once per (trial, attempt, key). ``tuner_time``: seconds the tuner has run, over all sessions."""
 
@@ -121,7 +122,7 @@ class ReportObserved:
     tuner_time: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DecisionMade:
     """What the scheduler said to a report, and why (rule, numbers, threshold)."""
 

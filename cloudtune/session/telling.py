@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from cloudtune.callbacks.base import CallbackList
 from cloudtune.engine.ledger import Ledger
 from cloudtune.journal import events as ev
-from cloudtune.schedulers.base import Action, Decision, Reason
+from cloudtune.schedulers.base import Action, Decision, Reason, SchedulerDecision
 from cloudtune.trial import Metrics, Status
 
 
@@ -20,19 +21,19 @@ def status_behind(ledger: Ledger, event: ev.Event) -> Status:
 
 def tell_news(callbacks: CallbackList, ledger: Ledger, news: Sequence[ev.Event], statuses: Sequence[Status]) -> None:
     """``statuses``: for each event, ``status_behind`` it at its moment: later events may have changed it."""
-    observed = [event for event in news if isinstance(event, (ev.ReportObserved, ev.StatusObserved))]
-    current = {
-        trial_id: (ledger.trials[trial_id].trial, ledger.trials[trial_id].status)
-        for trial_id in sorted({event.trial_id for event in observed})
-    }
-    results = [(event.trial_id, event.metrics) for event in news if isinstance(event, ev.ReportObserved)]
-    callbacks.call("on_fetch_status_results", current, results)
-    decisions = {
-        (event.trial_id, event.attempt, event.key): event for event in news if isinstance(event, ev.DecisionMade)
-    }
-    for event, status in zip(news, statuses, strict=True):
+    if callbacks.listen("on_fetch_status_results"):
+        observed = [event for event in news if isinstance(event, (ev.ReportObserved, ev.StatusObserved))]
+        current = {
+            trial_id: (ledger.trials[trial_id].trial, ledger.trials[trial_id].status)
+            for trial_id in sorted({event.trial_id for event in observed})
+        }
+        results = [(event.trial_id, event.metrics) for event in observed if isinstance(event, ev.ReportObserved)]
+        callbacks.call("on_fetch_status_results", current, results)
+    if not callbacks.listen("on_trial_result") and not callbacks.listen("on_trial_complete"):
+        return
+    for number, (event, status) in enumerate(zip(news, statuses, strict=True), 1):
         if isinstance(event, ev.ReportObserved):
-            decision = _decision(decisions.get((event.trial_id, event.attempt, event.key)))
+            decision = _decision(_decided(event, news, number))
             callbacks.call("on_trial_result", ledger.trials[event.trial_id].trial, status, event.metrics, decision)
         elif isinstance(event, ev.StatusObserved) and status is Status.completed:
             last: Metrics = ledger.trials[event.trial_id].last_result or {}
@@ -46,7 +47,17 @@ def tell_launches(callbacks: CallbackList, ledger: Ledger, outcomes: Iterable[ev
             callbacks.call(hook, ledger.trials[outcome.trial_id].trial)
 
 
+def _decided(report: ev.ReportObserved, news: Sequence[ev.Event], number: int) -> ev.DecisionMade | None:
+    """What was decided about a report is among the decisions that follow it, from place ``number`` on."""
+    for event in islice(news, number, None):
+        if not isinstance(event, ev.DecisionMade):
+            return None
+        if (event.trial_id, event.attempt, event.key) == (report.trial_id, report.attempt, report.key):
+            return event
+    return None
+
+
 def _decision(made: ev.DecisionMade | None) -> Decision:
-    if made is None:
-        return Decision(Action.CONTINUE)
+    if made is None or (made.action == "CONTINUE" and not made.rule):
+        return SchedulerDecision.CONTINUE
     return Decision(Action(made.action), Reason(made.rule, made.numbers, made.threshold) if made.rule else None)
