@@ -263,7 +263,8 @@ class Session:
             statuses.append(status_behind(self.ledger, event))
         self._recorder.record(news)
         self._notices.speak(news)
-        self._notices.check_thresholds(self.stop_criterion, self.view())
+        if not self._notices.thresholds_are_checked:
+            self._notices.check_thresholds(self.stop_criterion, self.view())
         tell_news(self.callbacks, self.ledger, news, statuses)
 
     # -- what goes out -------------------------------------------------------------------------------------------------

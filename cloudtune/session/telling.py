@@ -22,12 +22,16 @@ def status_behind(ledger: Ledger, event: ev.Event) -> Status:
 def tell_news(callbacks: CallbackList, ledger: Ledger, news: Sequence[ev.Event], statuses: Sequence[Status]) -> None:
     """``statuses``: for each event, ``status_behind`` it at its moment: later events may have changed it."""
     if callbacks.listen("on_fetch_status_results"):
-        observed = [event for event in news if isinstance(event, (ev.ReportObserved, ev.StatusObserved))]
-        current = {
-            trial_id: (ledger.trials[trial_id].trial, ledger.trials[trial_id].status)
-            for trial_id in sorted({event.trial_id for event in observed})
-        }
-        results = [(event.trial_id, event.metrics) for event in observed if isinstance(event, ev.ReportObserved)]
+        ids: set[int] = set()
+        results: list[tuple[int, Metrics]] = []
+        for event in news:
+            if isinstance(event, ev.ReportObserved):
+                ids.add(event.trial_id)
+                results.append((event.trial_id, event.metrics))
+            elif isinstance(event, ev.StatusObserved):
+                ids.add(event.trial_id)
+        states = [ledger.trials[trial_id] for trial_id in sorted(ids)]
+        current = {state.trial.trial_id: (state.trial, state.status) for state in states}
         callbacks.call("on_fetch_status_results", current, results)
     if not callbacks.listen("on_trial_result") and not callbacks.listen("on_trial_complete"):
         return
