@@ -92,7 +92,8 @@ class CallbackList:
         return found
 
     def call(self, hook: str, *arguments: object) -> None:
-        for callback in self._listening(hook):
+        listeners = self._listeners.get(hook)
+        for callback in self._listening(hook) if listeners is None else listeners:
             try:
                 getattr(callback, hook)(*arguments)
             except Exception:

@@ -131,6 +131,15 @@ class Engine:
 
     # -- what follows from the state -----------------------------------------------------------------------------
 
+    def has_plans(self) -> bool:
+        """Whether ``plan`` may have anything to say."""
+        ledger = self.ledger
+        if ledger.finished:
+            return False
+        if ledger.relaunching or ledger.finishing or not ledger.open:
+            return True
+        return not ledger.exhausted and self._free_workers() > 0
+
     def plan(self, now: float) -> Iterator[ev.Event]:
         """What should happen next: launches, stops, the end."""
         if self.ledger.finished:
@@ -179,7 +188,7 @@ class Engine:
     def busy(self) -> int:
         """Workers in use. An attempt that was asked to stop counts only if the options say so."""
         stopping_counts = not self.options.start_jobs_without_delay
-        return self.ledger.busy - (0 if stopping_counts else self.ledger.stopping)
+        return self.ledger.busy if stopping_counts else self.ledger.busy - self.ledger.stopping
 
     def _free_workers(self) -> int:
         busy = self.busy()

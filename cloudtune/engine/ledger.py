@@ -10,7 +10,6 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from cloudtune.engine.ending import End, close, ends_by_itself
@@ -160,8 +159,9 @@ class Ledger:
         if attempt.running_since is None and status is not AttemptStatus.PENDING:
             attempt.running_since = event.at
         if status.is_final:
-            attempt.cause = Cause(event.cause)
-            close(self, attempt, End(status, event.at, event.reason, event.dollars, Outcome(event.outcome)))
+            attempt.cause = Cause(event.cause) if event.cause else Cause.NONE
+            outcome = Outcome(event.outcome) if event.outcome else Outcome.USUAL
+            close(self, attempt, End(status, event.at, event.reason, event.dollars, outcome))
             return
         self.turn(attempt, status)
         if status is AttemptStatus.DRAINING:
@@ -187,7 +187,7 @@ class Ledger:
         state.decided = action
         self.move(state, Status.stopping if action is Action.STOP else Status.paused)
         if row is not None:
-            self.rows[row] = replace(self.rows[row], decision=action)
+            self.rows[row] = self.rows[row].decided(action)
         if attempt.status.is_busy and self._can_stop and not ends_by_itself(self.scheduler, state):
             self._want_stop(attempt)
 

@@ -54,11 +54,18 @@ def counts_anew(trial: TrialState, attempt: AttemptState, metrics: Metrics, emit
         now = {name: value for name, value in metrics.items() if type(value) is int and not name.startswith("st_")}
         trial.counters = {name: (value, value) for name, value in now.items()}
         return False
+    if attempt.started_again_at is None or attempt is not trial.current:
+        for name, (first, last) in list(trial.counters.items()):
+            value = metrics.get(name)
+            if type(value) is int and value > last:
+                trial.counters[name] = (first, value)
+            else:
+                del trial.counters[name]
+        return False
     now = {name: metrics[name] for name in trial.counters if type(metrics.get(name)) is int}
     known = {name: trial.counters[name] for name in now}
-    goes_on = attempt is trial.current and attempt.started_again_at is not None
-    anew = goes_on and any(now[name] == first < last for name, (first, last) in known.items())
-    stepped_back = goes_on and emitted_at >= (attempt.started_again_at or 0.0)
+    anew = any(now[name] == first < last for name, (first, last) in known.items())
+    stepped_back = emitted_at >= attempt.started_again_at
     trial.counters = {
         name: (first, now[name]) for name, (first, last) in known.items() if anew or stepped_back or now[name] > last
     }

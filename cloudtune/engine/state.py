@@ -119,6 +119,10 @@ class ResultRow:
     seen_at: float
     tuner_time: float
 
+    def decided(self, action: Action) -> ResultRow:
+        """The same row, with this decision."""
+        return replace(self, decision=action)
+
 
 def new_trial(trial_id: int, config: Config, at: float, carried: Mapping[str, Any] | None = None) -> TrialState:
     return TrialState(Trial(trial_id, config, datetime.fromtimestamp(at, timezone.utc), carried))

@@ -33,7 +33,9 @@ class MetricsStatistics:
         self.count += 1
         low, high, total = self.min_metrics, self.max_metrics, self.sum_metrics
         for name, value in metrics.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            if type(value) is not float and (isinstance(value, bool) or not isinstance(value, (int, float))):
+                continue
+            if not math.isfinite(value):
                 continue
             if name not in total:
                 low[name], high[name], total[name] = value, value, value + 0.0

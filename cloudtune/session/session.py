@@ -237,11 +237,12 @@ class Session:
 
     def failure(self) -> CloudtuneError | None:
         """What makes it pointless to go on, if anything does: as it was when it was found."""
-        if self._failure is None:
+        ledger = self.ledger
+        if self._failure is None and (ledger.mismatch or ledger.reports_without_objective or ledger.failures):
             self._failure = (
-                not_as_asked(self.ledger)
-                or missing_metric(self.ledger)
-                or too_many_failures(self.ledger, self._options.max_failures)
+                not_as_asked(ledger)
+                or missing_metric(ledger)
+                or too_many_failures(ledger, self._options.max_failures)
             )
         return self._failure
 
@@ -271,7 +272,7 @@ class Session:
 
     def _plan(self) -> None:
         now = self._clock.now()
-        if not self.ledger.finishing and self._reason_to_stop(now):
+        if not self.engine.has_plans() or (not self.ledger.finishing and self._reason_to_stop(now)):
             return
         planned: list[ev.Event] = []
         for event in self.engine.plan(now):

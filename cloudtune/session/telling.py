@@ -9,7 +9,7 @@ from cloudtune.callbacks.base import CallbackList
 from cloudtune.engine.ledger import Ledger
 from cloudtune.journal import events as ev
 from cloudtune.schedulers.base import Action, Decision, Reason, SchedulerDecision
-from cloudtune.trial import Metrics, Status
+from cloudtune.trial import Metrics, Status, Trial
 
 
 def status_behind(ledger: Ledger, event: ev.Event) -> Status:
@@ -22,16 +22,18 @@ def status_behind(ledger: Ledger, event: ev.Event) -> Status:
 def tell_news(callbacks: CallbackList, ledger: Ledger, news: Sequence[ev.Event], statuses: Sequence[Status]) -> None:
     """``statuses``: for each event, ``status_behind`` it at its moment: later events may have changed it."""
     if callbacks.listen("on_fetch_status_results"):
-        ids: set[int] = set()
+        current: dict[int, tuple[Trial, Status]] = {}
         results: list[tuple[int, Metrics]] = []
         for event in news:
             if isinstance(event, ev.ReportObserved):
-                ids.add(event.trial_id)
                 results.append((event.trial_id, event.metrics))
-            elif isinstance(event, ev.StatusObserved):
-                ids.add(event.trial_id)
-        states = [ledger.trials[trial_id] for trial_id in sorted(ids)]
-        current = {state.trial.trial_id: (state.trial, state.status) for state in states}
+            elif not isinstance(event, ev.StatusObserved):
+                continue
+            if event.trial_id not in current:
+                state = ledger.trials[event.trial_id]
+                current[event.trial_id] = (state.trial, state.status)
+        if len(current) > 1:
+            current = {trial_id: current[trial_id] for trial_id in sorted(current)}
         callbacks.call("on_fetch_status_results", current, results)
     if not callbacks.listen("on_trial_result") and not callbacks.listen("on_trial_complete"):
         return
