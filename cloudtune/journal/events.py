@@ -260,9 +260,10 @@ class _Codec:
 def to_line(event: Event) -> str:
     """One line of JSON, without the newline. NaN and infinities are written as Python's ``json`` does."""
     kind = type(event)
-    body = {"event": kind.__name__}
-    body.update((name, getattr(event, name)) for name in _Codec.fields[kind])
-    return json.dumps(body, separators=(",", ":"), default=_plain)
+    body: dict[str, object] = {"event": kind.__name__}
+    for name in _Codec.fields[kind]:
+        body[name] = getattr(event, name)
+    return _ENCODER.encode(body)
 
 
 def from_line(line: str | bytes) -> Event:
@@ -287,3 +288,6 @@ def _plain(value: object) -> object:
     if item is None:
         raise TypeError(f"{value!r} of type {type(value).__name__} has no JSON form")
     return item()
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_plain)

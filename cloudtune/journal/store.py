@@ -52,8 +52,8 @@ class MemoryJournal:
 class EventJournal:
     """A journal that lives as long as the object and keeps the events themselves: nothing is copied or encoded."""
 
-    def __init__(self) -> None:
-        self._events: list[Event] = []
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self._events = list(events)
 
     def read(self, from_seq: int = 0) -> Iterator[Event]:
         return iter(self._events[from_seq:])

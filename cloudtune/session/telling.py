@@ -12,6 +12,9 @@ from cloudtune.schedulers.base import Action, Decision, Reason, SchedulerDecisio
 from cloudtune.trial import Metrics, Status, Trial
 
 
+_ACTIONS = {action.value: action for action in Action}
+
+
 def status_behind(ledger: Ledger, event: ev.Event) -> Status:
     """The status of the trial that the event is about, at this moment."""
     if isinstance(event, (ev.ReportObserved, ev.StatusObserved)):
@@ -66,4 +69,4 @@ def _decided(report: ev.ReportObserved, news: Sequence[ev.Event], number: int) -
 def _decision(made: ev.DecisionMade | None) -> Decision:
     if made is None or (made.action == "CONTINUE" and not made.rule):
         return SchedulerDecision.CONTINUE
-    return Decision(Action(made.action), Reason(made.rule, made.numbers, made.threshold) if made.rule else None)
+    return Decision(_ACTIONS[made.action], Reason(made.rule, made.numbers, made.threshold) if made.rule else None)

@@ -1,20 +1,19 @@
 """Reports per second of a simulated experiment: 1000 tabulated configurations of 50 epochs, 800 trials, no sleep.
 
-    python tests/performance/simulator.py [--runs 5] [--trials 800] [--workers 4,64] [--methods random,...]
-        [--file-journal] [--peer NAME=/path/to/python ...]
+    python tests/performance/simulator.py [--runs 5] [--trials 800] [--sizes 4,64] [--methods random,...]
+        [--keep | --file-journal] [--peer NAME=/path/to/python ...]
 
-A report is processed by the whole of ``Tuner.run``: engine, journal, callbacks, table of results. "MB" is the largest
-resident size of a process that ran nothing else. Peers run in their own interpreters, on the same curves.
+A report goes through the whole of ``Tuner.run``: engine, journal, callbacks, table of results. Its journal is in
+memory; "--keep" writes it at the end, "--file-journal" event by event, as real tuners do. "MB" is the largest resident
+size of a process that ran nothing else. Peers (see simulator_peers.py) run in their own interpreters, on the same curves.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
 import heapq
 import json
-import math
 import os
 import resource
 import statistics
@@ -23,9 +22,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -33,10 +34,11 @@ from cloudtune import StoppingCriterion, Tuner
 from cloudtune.backends.base import Capabilities, Experiment
 from cloudtune.baselines import ASHA, RandomSearch
 from cloudtune.callbacks.base import TunerCallback
+from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.clock import Clock
 from cloudtune.schedulers.base import Decision, TrialScheduler
 from cloudtune.space import choice
-from cloudtune.storage import LocalStorage
+from cloudtune.storage import ExperimentStorage, LocalStorage, MemoryStorage
 from cloudtune.trial import (
     Attempt,
     AttemptId,
@@ -183,7 +185,14 @@ class _Count(TunerCallback):
         self.reports += 1
 
 
-def experiment(method: str, workers: int, trials: int, seed: int, storage: Any) -> dict[str, float]:
+class _Quiet(ProgressCallback):
+    """Prints no table at the end; the peers' is turned off, too."""
+
+    def on_tuning_closed(self) -> None:
+        pass
+
+
+def experiment(method: str, workers: int, trials: int, seed: int, storage: ExperimentStorage) -> dict[str, float]:
     backend, clock = simulated(seed)
     count = _Count()
     tuner = Tuner(
@@ -193,8 +202,7 @@ def experiment(method: str, workers: int, trials: int, seed: int, storage: Any) 
         workers,
         sleep_time=0.0,
         results_update_interval=1e9,
-        print_update_interval=1e9,
-        callbacks=[count],
+        callbacks=[count, _Quiet(1e9)],
         save_tuner=False,
         tuner_name=f"{method}-{workers}-{seed}",
         suffix_tuner_name=False,  # by a virtual clock all would have the same moment
@@ -202,9 +210,103 @@ def experiment(method: str, workers: int, trials: int, seed: int, storage: Any) 
         storage=storage,
     )
     gc.collect()
-    began = time.perf_counter()
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        tuner.run()
-    wall = time.perf_counter() - began
+    began, cpu = time.perf_counter(), time.process_time()
+    tuner.run()
+    wall, cpu = time.perf_counter() - began, time.process_time() - cpu
     started = tuner.tuning_status.num_trials_started
-    return {"reports": count.reports, "trials": started, "wall": wall}
+    return {"reports": count.reports, "trials": started, "wall": wall, "cpu": cpu}
+
+
+# -- one cell of the table, in a process of its own ---------------------------------------------------------------------
+
+
+def measured(arguments: argparse.Namespace) -> dict[str, Any]:
+    runs = []
+    for seed in range(arguments.runs):
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["CLOUDTUNE_FOLDER"] = folder
+            storage = LocalStorage() if arguments.file_journal else MemoryStorage(keep=arguments.keep)
+            runs.append(experiment(arguments.method, arguments.workers, arguments.trials, seed, storage))
+    return {"runs": runs, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000}
+
+
+def in_process(interpreter: str, script: Path, arguments: argparse.Namespace, method: str, workers: int) -> Any:
+    """What the script prints as its last line, or None if it can't do this."""
+    options = ["--method", method, "--workers", workers, "--trials", arguments.trials, "--runs", arguments.runs]
+    flags = ["--file-journal"] * arguments.file_journal + ["--keep"] * arguments.keep
+    command = [interpreter, str(script), "--cell", *map(str, options)]
+    if script == Path(__file__).resolve():
+        command += flags
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "SYNETUNE_FOLDER": folder}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        print(f"{script.name} {method} {workers}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        return None
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+# -- the table ----------------------------------------------------------------------------------------------------------
+
+
+def row(
+    name: str, method: str, workers: int, cell: Any, ours: float | None, clock: str
+) -> tuple[list[str], float]:
+    runs = cell["runs"]
+    speeds = [run["reports"] / run[clock] for run in runs]
+    speed = statistics.median(speeds)
+    trials = statistics.median(run["trials"] / run[clock] for run in runs)
+    return [
+        name,
+        method,
+        str(workers),
+        f"{statistics.median(run['reports'] for run in runs):.0f}",
+        f"{speed:,.0f} ({min(speeds):,.0f}-{max(speeds):,.0f})",
+        f"{1e6 / max(speeds):.1f}",
+        f"{trials:,.0f}",
+        f"{cell['megabytes']:.0f}",
+        "" if ours is None else f"{ours / speed:.1f}",
+    ], speed
+
+
+def main() -> None:
+    arguments = parsed()
+    if arguments.cell:
+        print(json.dumps(measured(arguments)))
+        return
+    clock = "cpu" if arguments.cpu else "wall"
+    peers = dict(peer.split("=", 1) for peer in arguments.peer)
+    table = Table(title=f"{arguments.trials} trials, median of {arguments.runs} runs (least-most)")
+    for column in ("", "method", "workers", "reports", "reports/s", "µs at best", "trials/s", "MB", "we are x times"):
+        table.add_column(column, justify="left" if column in ("", "method") else "right")
+    here = Path(__file__).resolve()
+    for method in arguments.methods.split(","):
+        for workers in map(int, arguments.sizes.split(",")):
+            cell = in_process(sys.executable, here, arguments, method, workers)
+            cells, ours = row("cloudtune", method, workers, cell, None, clock)
+            table.add_row(*cells)
+            for name, interpreter in peers.items():
+                theirs = in_process(interpreter, here.with_name("simulator_peers.py"), arguments, method, workers)
+                if theirs is not None:
+                    table.add_row(*row(name, method, workers, theirs, ours, clock)[0])
+    Console(width=130).print(table)
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=800)
+    parser.add_argument("--sizes", default="4,64", help="numbers of workers")
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--file-journal", action="store_true", help="journal every event in a file, as real tuners do")
+    parser.add_argument("--cpu", action="store_true", help="the processor's time: for machines that do other things, too")
+    parser.add_argument("--keep", action="store_true", help="write the journal at the end")
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=/path/to/python")
+    parser.add_argument("--cell", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--method", default="random", help=argparse.SUPPRESS)
+    parser.add_argument("--workers", type=int, default=4, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
