@@ -58,7 +58,7 @@ class LocalStorage:
 
 
 class MemoryStorage:
-    """The journal in memory while a tuner runs: for simulated experiments, which are quicker run again than gone on with.
+    """The journal in memory while a tuner runs: for simulated ones, which are quicker run again than gone on with.
 
     As soon as the tuner lets go of the experiment, all that was recorded is written to its folder at once, where
     ``load_experiment`` finds it, and a later tuner what it goes on from. If the process dies before, it is lost.

@@ -97,7 +97,6 @@ def _columns(ledger: Ledger, add_wallclock_time: bool, extra: Extra) -> list[str
     return list(columns)
 
 
-
 def write_results(ledger: Ledger, path: Path, add_wallclock_time: bool = True, extra: Extra | None = None) -> None:
     """Write the table of ``results_frame``, row by row: what is held in memory doesn't grow with it.
 
@@ -119,9 +118,7 @@ def write_results(ledger: Ledger, path: Path, add_wallclock_time: bool = True, e
             if line is None:
                 config = {f"config_{name}": value for name, value in ledger.trials[row.trial_id].trial.config.items()}
                 is_last = lines.is_last(number, row)
-                line = lines.of_record(
-                    _record(ledger, row, config, is_last, add_wallclock_time, extra.get(number, {}))
-                )
+                line = lines.of_record(_record(ledger, row, config, is_last, add_wallclock_time, extra.get(number, {})))
             text.write(line)
     draft.replace(path)
 

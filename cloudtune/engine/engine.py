@@ -60,11 +60,12 @@ class Engine:
             if self.ledger.undecided:
                 yield from self.decide(now)
 
-    def decide(self, now: float) -> Iterator[ev.DecisionMade]:
-        """Decisions that follow from applied reports and are not yet applied themselves."""
+    def decide(self, now: float) -> list[ev.DecisionMade]:
+        """Decisions that follow from applied reports and were not yet applied themselves."""
+        made = []
         for (attempt, key), (decision, _) in list(self.ledger.undecided.items()):
             reason = decision.reason or _NO_REASON
-            made = ev.DecisionMade(
+            event = ev.DecisionMade(
                 now,
                 attempt.trial_id,
                 attempt.number,
@@ -74,8 +75,9 @@ class Engine:
                 reason.numbers,
                 reason.threshold,
             )
-            self.ledger.apply(made)
-            yield made
+            self.ledger.apply(event)
+            made.append(event)
+        return made
 
     def _news(self, seen: Observation) -> ev.Event | None:
         attempt = self.ledger.attempt(seen.attempt)
@@ -138,7 +140,9 @@ class Engine:
             return False
         if ledger.relaunching or ledger.finishing or not ledger.open:
             return True
-        return not ledger.exhausted and self._free_workers() > 0
+        if ledger.exhausted or ledger.busy - ledger.stopping >= self.options.n_workers:
+            return False
+        return self._free_workers() > 0
 
     def plan(self, now: float) -> Iterator[ev.Event]:
         """What should happen next: launches, stops, the end."""

@@ -172,9 +172,6 @@ class Ledger:
         attempt.interruptions, attempt.started_again_at = event.number, event.at
         self.interruptions += 1
 
-    def _report_observed(self, event: ev.ReportObserved) -> None:
-        hear(self, event, self.known(event.trial_id, event.attempt))
-
     def _decision_made(self, event: ev.DecisionMade) -> None:
         attempt = self.known(event.trial_id, event.attempt)
         action = _ACTIONS.get(event.action) or Action(event.action)
@@ -283,7 +280,7 @@ _FOLDS: dict[type[Any], Callable[[Ledger, Any], None]] = {
     ev.LaunchFailed: Ledger._launch_failed,
     ev.StatusObserved: Ledger._status_observed,
     ev.AttemptInterrupted: Ledger._attempt_interrupted,
-    ev.ReportObserved: Ledger._report_observed,
+    ev.ReportObserved: hear,
     ev.DecisionMade: Ledger._decision_made,
     ev.StopIntended: Ledger._stop_intended,
     ev.StopIssued: Ledger._stop_issued,

@@ -226,7 +226,7 @@ class TuningStatus:
 
 
 class StatusKeeper:
-    """Carries what views say about reports from one to the next, so that a view costs what is new, and only if asked."""
+    """Carries what views say about reports from one to the next: it costs what is new, and only if somebody asks."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

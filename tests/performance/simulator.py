@@ -4,8 +4,9 @@
         [--keep | --file-journal] [--peer NAME=/path/to/python ...]
 
 A report goes through the whole of ``Tuner.run``: engine, journal, callbacks, table of results. Its journal is in
-memory; "--keep" writes it at the end, "--file-journal" event by event, as real tuners do. "MB" is the largest resident
-size of a process that ran nothing else. Peers (see simulator_peers.py) run in their own interpreters, on the same curves.
+memory; "--keep" writes it at the end, "--file-journal" event by event, as real tuners do. "MB" is the largest
+resident size of a process that ran nothing else. Peers (simulator_peers.py) run in their own interpreters, on the same
+curves.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ class _Backend:
 
     def __init__(self, clock: _Clock, seed: int) -> None:
         table = curves()[:, seed % SEEDS]
-        keys = [(lr, momentum, width) for lr in VALUES["lr"] for momentum in VALUES["momentum"] for width in VALUES["width"]]
+        keys = [
+            (lr, momentum, width) for lr in VALUES["lr"] for momentum in VALUES["momentum"] for width in VALUES["width"]
+        ]
         self._rows = {key: row.tolist() for key, row in zip(keys, table, strict=True)}
         self._clock = clock
         self._news: list[Observation] = []
@@ -217,7 +220,7 @@ def experiment(method: str, workers: int, trials: int, seed: int, storage: Exper
     return {"reports": count.reports, "trials": started, "wall": wall, "cpu": cpu}
 
 
-# -- one cell of the table, in a process of its own ---------------------------------------------------------------------
+# -- one cell of the table, in a process of its own --------------------------------------------------------------------
 
 
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -246,12 +249,10 @@ def in_process(interpreter: str, script: Path, arguments: argparse.Namespace, me
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-# -- the table ----------------------------------------------------------------------------------------------------------
+# -- the table ---------------------------------------------------------------------------------------------------------
 
 
-def row(
-    name: str, method: str, workers: int, cell: Any, ours: float | None, clock: str
-) -> tuple[list[str], float]:
+def row(name: str, method: str, workers: int, cell: Any, ours: float | None, clock: str) -> tuple[list[str], float]:
     runs = cell["runs"]
     speeds = [run["reports"] / run[clock] for run in runs]
     speed = statistics.median(speeds)
@@ -299,7 +300,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--sizes", default="4,64", help="numbers of workers")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--file-journal", action="store_true", help="journal every event in a file, as real tuners do")
-    parser.add_argument("--cpu", action="store_true", help="the processor's time: for machines that do other things, too")
+    parser.add_argument(
+        "--cpu", action="store_true", help="the processor's time: for machines that do other things, too"
+    )
     parser.add_argument("--keep", action="store_true", help="write the journal at the end")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=/path/to/python")
     parser.add_argument("--cell", action="store_true", help=argparse.SUPPRESS)
