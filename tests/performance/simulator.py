@@ -1,7 +1,7 @@
 """Reports per second of a simulated experiment: 1000 tabulated configurations of 50 epochs, 800 trials, no sleep.
 
     python tests/performance/simulator.py [--runs 5] [--trials 800] [--sizes 4,64] [--methods random,...]
-        [--keep | --file-journal] [--peer NAME=/path/to/python ...]
+        [--keep | --file-journal] [--looks-at-ends] [--cpu] [--peer NAME=/path/to/python ...]
 
 A report goes through the whole of ``Tuner.run``: engine, journal, callbacks, table of results. Its journal is in
 memory; "--keep" writes it at the end, "--file-journal" event by event, as real tuners do. "MB" is the largest
@@ -59,18 +59,28 @@ SPACE: dict[str, Any] = {name: choice(values) for name, values in VALUES.items()
 
 
 class _Clock:
-    """Sleeping ends when something happens, but not before the time is over."""
+    """Sleeping ends when something happens, but not before the time is over.
+
+    ``looks_at_ends``: when a trial ends. Where no scheduler compares trials before, reports until then may be seen
+    together: they decide nothing, and no worker is free.
+    """
 
     def __init__(self) -> None:
         self._now = 1_700_000_000.0
+        self.looks_at_ends = False
         self.events: list[tuple[float, int, int]] = []
+        self.ends: list[float] = []
 
     def now(self) -> float:
         return self._now
 
     def sleep(self, seconds: float) -> None:
         self._now += seconds
-        if self.events:
+        while self.ends and self.ends[0] <= self._now:
+            heapq.heappop(self.ends)
+        if self.looks_at_ends and self.ends:
+            self._now = self.ends[0]
+        elif self.events:
             self._now = max(self._now, self.events[0][0])
 
 
@@ -93,7 +103,8 @@ class _Backend:
         self._done: dict[int, int] = {}
 
     def open(self, experiment: Experiment, clock: Clock) -> None:
-        pass
+        if experiment.resource_attr is not None:
+            self._clock.looks_at_ends = False
 
     def adopt(self, attempts: Sequence[Attempt]) -> None:
         pass
@@ -106,7 +117,9 @@ class _Backend:
         row = self._rows[config["lr"], config["momentum"], config["width"]]
         done = self._done.setdefault(trial_id, 0)
         began = now - (row[done - 1][1] if done else 0.0)
-        self._attempts[trial_id] = (attempt.id, row, began, config.get("epochs", EPOCHS))
+        last = config.get("epochs", EPOCHS)
+        self._attempts[trial_id] = (attempt.id, row, began, last)
+        heapq.heappush(self._clock.ends, began + row[last - 1][1])
         heapq.heappush(self._clock.events, (began + row[done][1], trial_id, done))
         self._news.append(StatusChange(attempt.id, AttemptStatus.RUNNING, now))
         return Launch(str(attempt.id))
@@ -162,9 +175,10 @@ class _Backend:
         pass
 
 
-def simulated(seed: int) -> tuple[_Backend, _Clock]:
+def simulated(seed: int, looks_at_ends: bool) -> tuple[_Backend, _Clock]:
     """The backend and its clock."""
     clock = _Clock()
+    clock.looks_at_ends = looks_at_ends
     return _Backend(clock, seed), clock
 
 
@@ -195,8 +209,10 @@ class _Quiet(ProgressCallback):
         pass
 
 
-def experiment(method: str, workers: int, trials: int, seed: int, storage: ExperimentStorage) -> dict[str, float]:
-    backend, clock = simulated(seed)
+def experiment(
+    method: str, workers: int, trials: int, seed: int, storage: ExperimentStorage, looks_at_ends: bool = False
+) -> dict[str, float]:
+    backend, clock = simulated(seed, looks_at_ends)
     count = _Count()
     tuner = Tuner(
         backend,
@@ -229,7 +245,11 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["CLOUDTUNE_FOLDER"] = folder
             storage = LocalStorage() if arguments.file_journal else MemoryStorage(keep=arguments.keep)
-            runs.append(experiment(arguments.method, arguments.workers, arguments.trials, seed, storage))
+            runs.append(
+                experiment(
+                    arguments.method, arguments.workers, arguments.trials, seed, storage, arguments.looks_at_ends
+                )
+            )
     return {"runs": runs, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000}
 
 
@@ -237,6 +257,7 @@ def in_process(interpreter: str, script: Path, arguments: argparse.Namespace, me
     """What the script prints as its last line, or None if it can't do this."""
     options = ["--method", method, "--workers", workers, "--trials", arguments.trials, "--runs", arguments.runs]
     flags = ["--file-journal"] * arguments.file_journal + ["--keep"] * arguments.keep
+    flags += ["--looks-at-ends"] * arguments.looks_at_ends
     command = [interpreter, str(script), "--cell", *map(str, options)]
     if script == Path(__file__).resolve():
         command += flags
@@ -303,6 +324,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--cpu", action="store_true", help="the processor's time: for machines that do other things, too"
     )
+    parser.add_argument("--looks-at-ends", action="store_true", help="of random search: look when a trial ends")
     parser.add_argument("--keep", action="store_true", help="write the journal at the end")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=/path/to/python")
     parser.add_argument("--cell", action="store_true", help=argparse.SUPPRESS)
