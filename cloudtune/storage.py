@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cloudtune.journal.file import FileJournal
-from cloudtune.journal.store import JournalStore
+from cloudtune.journal.store import EventJournal, JournalStore
 from cloudtune.paths import JOURNAL_FOLDER
 
 
@@ -55,3 +55,47 @@ class LocalStorage:
 
     def let_go(self, folder: Path) -> None:
         pass
+
+
+class MemoryStorage:
+    """The journal in memory while a tuner runs: for simulated ones, which are quicker run again than gone on with.
+
+    As soon as the tuner lets go of the experiment, all that was recorded is written to its folder at once, where
+    ``load_experiment`` finds it, and a later tuner what it goes on from. If the process dies before, it is lost.
+
+    ``keep``: if False, nothing is written or read: there is the tuner itself (``tuner.ledger``), and the table of
+    results, which needs no journal.
+    """
+
+    def __init__(self, keep: bool = True) -> None:
+        self.keep = keep
+        self._journals: dict[Path, EventJournal] = {}
+        self._written: dict[Path, int] = {}
+
+    def journal(self, folder: Path) -> JournalStore:
+        if folder not in self._journals:
+            events = list(FileJournal(folder / JOURNAL_FOLDER).read()) if self.keep else []
+            self._journals[folder] = EventJournal(events)
+            self._written[folder] = len(events)
+        return self._journals[folder]
+
+    def publish(self, file: Path) -> None:
+        pass
+
+    def claim(self, folder: Path) -> None:
+        if self.keep:
+            FileJournal(folder / JOURNAL_FOLDER).refuse_second()
+
+    def look(self, folder: Path) -> bool:
+        return False
+
+    def let_go(self, folder: Path) -> None:
+        if self.keep and folder in self._journals:
+            events = list(self._journals[folder].read(self._written[folder]))
+            file = FileJournal(folder / JOURNAL_FOLDER)
+            file.append(self._written[folder], events)
+            file.close()
+            self._written[folder] += len(events)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"keep": self.keep, "_journals": {}, "_written": {}}  # a tuner as it was before its first event

@@ -66,12 +66,34 @@ class CallbackList:
     """Calls all callbacks. One that raises is reported and stays in: it can neither end the tuning nor hide itself."""
 
     def __init__(self, callbacks: Sequence[TunerCallback]) -> None:
-        self.callbacks = list(callbacks)
+        self.callbacks = callbacks
         self.errors: Counter[str] = Counter()
         """How often each hook of each class has raised."""
 
+    @property
+    def callbacks(self) -> Sequence[TunerCallback]:
+        return self._callbacks
+
+    @callbacks.setter
+    def callbacks(self, callbacks: Sequence[TunerCallback]) -> None:
+        self._callbacks = tuple(callbacks)
+        self._listeners: dict[str, list[TunerCallback]] = {}
+
+    def listen(self, hook: str) -> bool:
+        """Whether anybody does something there."""
+        return bool(self._listening(hook))
+
+    def _listening(self, hook: str) -> list[TunerCallback]:
+        found = self._listeners.get(hook)
+        if found is None:
+            nothing = getattr(TunerCallback, hook)
+            found = [each for each in self._callbacks if getattr(getattr(each, hook), "__func__", None) is not nothing]
+            self._listeners[hook] = found
+        return found
+
     def call(self, hook: str, *arguments: object) -> None:
-        for callback in self.callbacks:
+        listeners = self._listeners.get(hook)
+        for callback in self._listening(hook) if listeners is None else listeners:
             try:
                 getattr(callback, hook)(*arguments)
             except Exception:

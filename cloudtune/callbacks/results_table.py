@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import math
 import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloudtune.callbacks.results_lines import Lines
 from cloudtune.engine.ledger import Ledger
+from cloudtune.engine.state import ResultRow
 from cloudtune.trial import Status
 
 if TYPE_CHECKING:
@@ -36,33 +36,65 @@ def results_frame(ledger: Ledger, add_wallclock_time: bool = True, extra: Extra 
 
 
 def _records(ledger: Ledger, add_wallclock_time: bool, extra: Extra) -> Iterator[dict[str, Any]]:
-    last_rows = {row.trial_id: number for number, row in enumerate(ledger.rows)}
-    configs: dict[int, tuple[Mapping[str, Any], dict[str, Any]]] = {}
+    last_rows = _last_rows(ledger)
+    configs: dict[int, dict[str, Any]] = {}
     for number, row in enumerate(ledger.rows):
-        state = ledger.trials[row.trial_id]
-        config = state.trial.config
-        known = configs.get(row.trial_id)
-        if known is None or known[0] is not config:
-            known = configs[row.trial_id] = (config, {f"config_{name}": value for name, value in config.items()})
-        status = state.status if last_rows[row.trial_id] == number else Status.in_progress
-        record = {
-            "trial_id": row.trial_id,
-            "attempt": row.attempt,
-            **row.metrics,
-            **known[1],
-            "st_decision": row.decision.value,
-            "st_status": status.value,
-            "late": row.late,
-            "repeated": row.repeated,
-            "st_emitted_at": row.emitted_at,
-            "st_seen_at": row.seen_at,
-            "tuner_name": ledger.tuner_name,
-        }
-        if add_wallclock_time:
-            record["st_tuner_time"] = row.tuner_time
-        if number in extra:
-            record.update(extra[number])
-        yield record
+        config = configs.get(row.trial_id)
+        if config is None:
+            given = ledger.trials[row.trial_id].trial.config
+            config = configs[row.trial_id] = {f"config_{name}": value for name, value in given.items()}
+        is_last = last_rows[row.trial_id] == number
+        yield _record(ledger, row, config, is_last, add_wallclock_time, extra.get(number, {}))
+
+
+def _record(
+    ledger: Ledger,
+    row: ResultRow,
+    config: Mapping[str, Any],
+    is_last: bool,
+    add_wallclock_time: bool,
+    extra: Mapping[str, Any],
+) -> dict[str, Any]:
+    status = ledger.trials[row.trial_id].status if is_last else Status.in_progress
+    record = {
+        "trial_id": row.trial_id,
+        "attempt": row.attempt,
+        **row.metrics,
+        **config,
+        "st_decision": row.decision.value,
+        "st_status": status.value,
+        "late": row.late,
+        "repeated": row.repeated,
+        "st_emitted_at": row.emitted_at,
+        "st_seen_at": row.seen_at,
+        "tuner_name": ledger.tuner_name,
+    }
+    if add_wallclock_time:
+        record["st_tuner_time"] = row.tuner_time
+    record.update(extra)
+    return record
+
+
+def _last_rows(ledger: Ledger) -> dict[int, int]:
+    return {row.trial_id: number for number, row in enumerate(ledger.rows)}
+
+
+def _columns(ledger: Ledger, add_wallclock_time: bool, extra: Extra) -> list[str]:
+    """In the order in which rows have them first."""
+    columns: dict[str, None] = {}
+    configs: dict[int, dict[str, None]] = {}
+    known: set[tuple[str, ...]] = set()
+    for number, row in enumerate(ledger.rows):
+        names, is_new = tuple(row.metrics), row.trial_id not in configs
+        if is_new:
+            config = ledger.trials[row.trial_id].trial.config
+            configs[row.trial_id] = {f"config_{name}": None for name in config}
+        if is_new or names not in known or number in extra:
+            known.add(names)
+            config = configs[row.trial_id]
+            record = _record(ledger, row, config, False, add_wallclock_time, extra.get(number, {}))
+            columns.update(dict.fromkeys(record))
+    return list(columns)
 
 
 def write_results(ledger: Ledger, path: Path, add_wallclock_time: bool = True, extra: Extra | None = None) -> None:
@@ -72,24 +104,23 @@ def write_results(ledger: Ledger, path: Path, add_wallclock_time: bool = True, e
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    columns: dict[str, None] = {}
-    for record in _records(ledger, add_wallclock_time, extra or {}):
-        columns.update(dict.fromkeys(record))
+    extra = extra or {}
+    columns = _columns(ledger, add_wallclock_time, extra)
+    lines = Lines(ledger, columns, _last_rows(ledger))
     with (
         zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         archive.open("results.csv", "w", force_zip64=True) as binary,
         io.TextIOWrapper(binary, "utf-8", newline="") as text,
     ):
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(columns)
-        for record in _records(ledger, add_wallclock_time, extra or {}):
-            table.writerow([_cell(record.get(name)) for name in columns])
+        text.write(lines.of_cells(columns))
+        for number, row in enumerate(ledger.rows):
+            line = None if number in extra else lines.of_row(number, row)
+            if line is None:
+                config = {f"config_{name}": value for name, value in ledger.trials[row.trial_id].trial.config.items()}
+                is_last = lines.is_last(number, row)
+                line = lines.of_record(_record(ledger, row, config, is_last, add_wallclock_time, extra.get(number, {})))
+            text.write(line)
     draft.replace(path)
-
-
-def _cell(value: Any) -> Any:
-    """As pandas reads it back: nothing where there is no number."""
-    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
 
 
 def read_columns(path: Path, names: Sequence[str]) -> dict[int, Mapping[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloudtune.callbacks.base import TunerCallback
@@ -25,9 +26,10 @@ class StopRequestsCallback(TunerCallback):
     def __init__(self) -> None:
         self._tuner: Tuner | None = None
         self._looked_at = 0.0
+        self._path = Path()
 
     def on_tuning_start(self, tuner: Tuner) -> None:
-        self._tuner, self._looked_at = tuner, tuner.clock.now()
+        self._tuner, self._looked_at, self._path = tuner, tuner.clock.now(), tuner.tuner_path
 
     def on_fetch_status_results(
         self,
@@ -35,11 +37,11 @@ class StopRequestsCallback(TunerCallback):
         new_results: Sequence[tuple[int, Metrics]],
     ) -> None:
         tuner = self._tuner
-        if tuner is None or tuner.clock.now() - self._looked_at < LOOK_INTERVAL:
+        if tuner is None or (now := tuner.clock.now()) - self._looked_at < LOOK_INTERVAL:
             return
-        self._looked_at = tuner.clock.now()
+        self._looked_at = now
         try:
-            if tuner.storage.look(tuner.tuner_path):
+            if tuner.storage.look(self._path):
                 tuner.request_stop("a stop was requested")
         except (TransientError, RefusedError) as error:
             logger.warning("can't see now whether a stop was requested: %s", error)

@@ -82,14 +82,17 @@ class StoreResultsCallback(TunerCallback):
         self._row += 1
 
     def on_loop_end(self) -> None:
-        if self._tuner is None or perf_counter() < self._rest_until:
+        tuner = self._tuner
+        if tuner is None or perf_counter() < self._rest_until:
             return
-        interval = max(self.results_update_interval, len(self._tuner.ledger.rows) / _ROWS_PER_SECOND)
-        if self._tuner.clock.now() - self._stored_at >= interval:
+        since = tuner.clock.now() - self._stored_at
+        if since >= self.results_update_interval and since >= len(tuner.ledger.rows) / _ROWS_PER_SECOND:
             self.store()
 
     def on_tuning_end(self) -> None:
-        self.store()
+        tuner = self._tuner
+        if tuner is not None and tuner.clock.now() - self._stored_at >= self.results_update_interval:
+            self.store()  # what still runs takes a while to end
 
     def on_tuning_closed(self) -> None:
         self.store()

@@ -135,6 +135,8 @@ class Arrivals:
 
     def take(self, seen: Sequence[Observation], now: float, hold: bool = True) -> list[Observation]:
         """What is to be processed now. ``hold``: False lets everything go that waits."""
+        if not self._reports_lag and not self._waiting and (in_order := _as_they_are(seen)) is not None:
+            return in_order
         hold = hold and self._reports_lag
         if self._reports_lag:
             for observation in seen:
@@ -181,6 +183,29 @@ class Arrivals:
         if expected == 0.0:
             return math.inf
         return max(now - expected, min((seen.newest for seen in awaited), default=math.inf))
+
+
+def _as_they_are(seen: Sequence[Observation]) -> list[Observation] | None:
+    """The order of ``Arrivals.take`` if nothing has to wait; None if it is not simply the one in which they came."""
+    rest: list[Observation] = []
+    latest = -math.inf
+    due: list[Observation] = []
+    for each in seen:
+        if isinstance(each, Report):
+            at = each.emitted_at
+        else:
+            at = each.at
+            if isinstance(each, StatusChange) and not each.status.is_final:
+                due.append(each)
+                continue
+        if not at > latest:
+            if rest and at == latest and each.attempt == rest[-1].attempt:
+                rest.append(each)
+                continue
+            return None
+        latest = at
+        rest.append(each)
+    return due + rest
 
 
 def _number(report: Report) -> int | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cloudtune.engine.intents import DeleteCheckpoint
 from cloudtune.engine.policies import Outcome, is_nobodys_fault
 from cloudtune.engine.state import AttemptState, TrialState
+from cloudtune.records import record
 from cloudtune.schedulers.base import Action, TrialScheduler
 from cloudtune.trial import AttemptStatus, Cause, Status
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cloudtune.engine.ledger import Ledger
 
 
-@dataclass(frozen=True)
+@record
 class End:
     """How an attempt ended, at ``at`` (seconds since the epoch). ``dollars``: its bill, where there is one."""
 
@@ -28,7 +28,8 @@ class End:
 
 def close(ledger: Ledger, attempt: AttemptState, end: End) -> None:
     """Part of the fold: the attempt is over."""
-    attempt.status, attempt.reason, attempt.dollars = end.status, end.reason, end.dollars
+    ledger.turn(attempt, end.status)
+    attempt.reason, attempt.dollars = end.reason, end.dollars
     attempt.ended_at = attempt.ended_at or end.at
     ledger.open.pop(attempt.id, None)
     ledger.intents.pop(("stop", attempt.id), None)

@@ -57,24 +57,27 @@ class Engine:
                 continue
             self.ledger.apply(event)
             yield event
-            yield from self.decide(now)
+            if self.ledger.undecided:
+                yield from self.decide(now)
 
-    def decide(self, now: float) -> Iterator[ev.DecisionMade]:
-        """Decisions that follow from applied reports and are not yet applied themselves."""
+    def decide(self, now: float) -> list[ev.DecisionMade]:
+        """Decisions that follow from applied reports and were not yet applied themselves."""
+        made = []
         for (attempt, key), (decision, _) in list(self.ledger.undecided.items()):
-            reason = decision.reason or Reason("")
-            made = ev.DecisionMade(
+            reason = decision.reason or _NO_REASON
+            event = ev.DecisionMade(
                 now,
                 attempt.trial_id,
                 attempt.number,
                 key,
-                decision.action.value,
+                decision.action._value_,
                 reason.rule,
                 reason.numbers,
                 reason.threshold,
             )
-            self.ledger.apply(made)
-            yield made
+            self.ledger.apply(event)
+            made.append(event)
+        return made
 
     def _news(self, seen: Observation) -> ev.Event | None:
         attempt = self.ledger.attempt(seen.attempt)
@@ -130,11 +133,23 @@ class Engine:
 
     # -- what follows from the state -----------------------------------------------------------------------------
 
+    def has_plans(self) -> bool:
+        """Whether ``plan`` may have anything to say."""
+        ledger = self.ledger
+        if ledger.finished:
+            return False
+        if ledger.relaunching or ledger.finishing or not ledger.open:
+            return True
+        if ledger.exhausted or ledger.busy - ledger.stopping >= self.options.n_workers:
+            return False
+        return self._free_workers() > 0
+
     def plan(self, now: float) -> Iterator[ev.Event]:
         """What should happen next: launches, stops, the end."""
         if self.ledger.finished:
             return
-        yield from self._applied(self._relaunches(now))
+        if self.ledger.relaunching:
+            yield from self._applied(self._relaunches(now))
         if self.ledger.finishing and self._is_winding_down() and self.options.can_stop:
             yield from self._applied(self._stops(now, self.ledger.finishing.why))
         free = 0 if self.ledger.finishing else self._free_workers()
@@ -177,10 +192,7 @@ class Engine:
     def busy(self) -> int:
         """Workers in use. An attempt that was asked to stop counts only if the options say so."""
         stopping_counts = not self.options.start_jobs_without_delay
-        return sum(
-            attempt.status.is_busy and (stopping_counts or not attempt.stop_wanted)
-            for attempt in self.ledger.open.values()
-        )
+        return self.ledger.busy if stopping_counts else self.ledger.busy - self.ledger.stopping
 
     def _free_workers(self) -> int:
         busy = self.busy()
@@ -240,4 +252,5 @@ class Engine:
             yield event
 
 
+_NO_REASON = Reason("")
 _ORDER = {status: order for order, status in enumerate(AttemptStatus)}

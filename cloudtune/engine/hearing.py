@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import TYPE_CHECKING
 
 from cloudtune.engine.repetition import counts_anew, heard, place_of
-from cloudtune.engine.state import AttemptState, ResultRow
+from cloudtune.engine.state import ResultRow
 from cloudtune.journal.events import ReportObserved
 from cloudtune.schedulers.base import Action, Decision
 from cloudtune.trial import Metrics
@@ -18,16 +17,16 @@ if TYPE_CHECKING:
 _WORKER_COST = "st_worker_cost"
 
 
-def hear(ledger: Ledger, event: ReportObserved, attempt: AttemptState) -> None:
-    """Part of the fold: a report of ``attempt``."""
+def hear(ledger: Ledger, event: ReportObserved) -> None:
+    """Part of the fold: a report."""
+    attempt = ledger.known(event.trial_id, event.attempt)
     state = ledger.trials[event.trial_id]
-    # names come with every line that is parsed, and are most of what a row takes
-    metrics = {sys.intern(name): value for name, value in event.metrics.items()}
+    current = state.attempts[-1]
+    metrics = ledger.own_names(event.metrics)
     attempt.report_keys.add(event.key)
-    late = state.decided is not Action.CONTINUE or attempt.status.is_final or attempt is not state.current
+    late = state.decided is not Action.CONTINUE or attempt.status.is_final or attempt is not current
     resource = _resource(ledger, metrics)
-    place = place_of(state, attempt, resource, event.emitted_at)
-    started_over = place.started_over
+    repeated, started_over = place_of(state, attempt, resource, event.emitted_at)
     if ledger.resource_attr is None:
         started_over = counts_anew(state, attempt, metrics, event.emitted_at)
     if started_over and not (attempt.from_scratch and not attempt.interruptions):
@@ -39,21 +38,22 @@ def hear(ledger: Ledger, event: ReportObserved, attempt: AttemptState) -> None:
             metrics,
             Action.CONTINUE,
             late,
-            place.repeated,
+            repeated,
             event.emitted_at,
             event.at,
             event.tuner_time,
         )
     )
+    ledger.evaluations += not repeated
     cost = metrics.get(_WORKER_COST)
-    if attempt is state.current and isinstance(cost, (int, float)):
+    if cost is not None and attempt is current and isinstance(cost, (int, float)):
         state.reported_dollars = float(cost)
-    if place.repeated or not _carries_what_is_needed(ledger, metrics):
+    if repeated or not _carries_what_is_needed(ledger, metrics):
         return
     heard(state, attempt, resource)
     if late:
         ledger.scheduler.on_late_result(state.trial, metrics)
-        if attempt is state.current:
+        if attempt is current:
             state.late_result = metrics
     else:
         state.last_result = metrics

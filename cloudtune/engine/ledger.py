@@ -7,9 +7,9 @@ reading its journal. Nothing here does I/O, reads a clock or draws a random numb
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from cloudtune.engine.ending import End, close, ends_by_itself
@@ -59,6 +59,10 @@ class Ledger:
         self.reports_with_objective = 0
         self.reports_without_objective: list[Metrics] = []
         self.sessions = 0
+        self.evaluations = 0
+        """Reports, without those of work that was done once more."""
+        self.busy = self.stopping = 0
+        """Attempts that occupy workers; and those among them that were asked to stop."""
         self.exhausted = False
         self.mismatch = ""
         """In what an attempt of this session differed from what was asked for, if one did."""
@@ -72,6 +76,7 @@ class Ledger:
         self.finished: ev.ExperimentFinished | None = None
         self._earlier_sessions = 0.0
         self._session_began = 0.0
+        self._names: tuple[str, ...] = ()
         self.delete_checkpoints = delete_checkpoints
         self._can_stop = can_stop
 
@@ -82,9 +87,17 @@ class Ledger:
         attempts = self.trials[attempt.trial_id].attempts
         return attempts[attempt.number] if attempt.number < len(attempts) else None
 
+    def own_names(self, metrics: Metrics) -> Metrics:
+        """A copy with names that all reports share: they come with every line that is parsed, and take most of it."""
+        names = tuple(metrics)
+        if names != self._names:
+            self._names = tuple(map(sys.intern, names))
+        return dict(zip(self._names, metrics.values(), strict=True))
+
     def wallclock_time(self, now: float) -> float:
         """Seconds the tuner has run until ``now``, over all sessions."""
-        return self._earlier_sessions + max(0.0, now - self._session_began)
+        began = self._session_began
+        return self._earlier_sessions + (now - began if now > began else 0.0)
 
     def apply(self, event: ev.Event) -> None:
         """Change the state by what happened. The only method that does."""
@@ -106,6 +119,7 @@ class Ledger:
     def _launch_intended(self, event: ev.LaunchIntended) -> None:
         attempt = AttemptState(Attempt(AttemptId(event.trial_id, event.attempt), event.config), held=event.why)
         self.open[attempt.id] = attempt
+        self.busy += 1
         self.intents["launch", attempt.id] = LaunchAttempt(attempt.attempt, event.checkpoint_trial_id, event.not_before)
         if event.attempt == 0:
             state = new_trial(event.trial_id, event.config, event.at, event.carried)
@@ -140,16 +154,17 @@ class Ledger:
 
     def _status_observed(self, event: ev.StatusObserved) -> None:
         attempt = self.known(event.trial_id, event.attempt)
-        status = AttemptStatus(event.status)
+        status = _STATUSES.get(event.status) or AttemptStatus(event.status)
         if event.cause == Cause.MISMATCH:
             self.mismatch = self.mismatch or event.reason
         if attempt.running_since is None and status is not AttemptStatus.PENDING:
             attempt.running_since = event.at
         if status.is_final:
-            attempt.cause = Cause(event.cause)
-            close(self, attempt, End(status, event.at, event.reason, event.dollars, Outcome(event.outcome)))
+            attempt.cause = Cause(event.cause) if event.cause else Cause.NONE
+            outcome = Outcome(event.outcome) if event.outcome else Outcome.USUAL
+            close(self, attempt, End(status, event.at, event.reason, event.dollars, outcome))
             return
-        attempt.status = status
+        self.turn(attempt, status)
         if status is AttemptStatus.DRAINING:
             attempt.ended_at = event.at
 
@@ -158,13 +173,10 @@ class Ledger:
         attempt.interruptions, attempt.started_again_at = event.number, event.at
         self.interruptions += 1
 
-    def _report_observed(self, event: ev.ReportObserved) -> None:
-        hear(self, event, self.known(event.trial_id, event.attempt))
-
     def _decision_made(self, event: ev.DecisionMade) -> None:
         attempt = self.known(event.trial_id, event.attempt)
-        action = Action(event.action)
-        ours, row = self.undecided.pop((attempt.id, event.key), (None, None))
+        action = _ACTIONS.get(event.action) or Action(event.action)
+        ours, row = self.undecided.pop((attempt.id, event.key), _NOBODYS)
         if ours is None or ours.action is not action:
             self.divergent.append(event)
         if action is Action.CONTINUE:
@@ -173,7 +185,7 @@ class Ledger:
         state.decided = action
         self.move(state, Status.stopping if action is Action.STOP else Status.paused)
         if row is not None:
-            self.rows[row] = replace(self.rows[row], decision=action)
+            self.rows[row] = self.rows[row].decided(action)
         if attempt.status.is_busy and self._can_stop and not ends_by_itself(self.scheduler, state):
             self._want_stop(attempt)
 
@@ -181,7 +193,7 @@ class Ledger:
         self._want_stop(self.known(event.trial_id, event.attempt))
 
     def _want_stop(self, attempt: AttemptState) -> None:
-        attempt.stop_wanted = True
+        self.turn(attempt, attempt.status, stop_wanted=True)
         self.intents.pop(("launch", attempt.id), None)
         self.intents["stop", attempt.id] = StopAttempt(attempt.id)
 
@@ -231,13 +243,23 @@ class Ledger:
 
     def known(self, trial_id: int, number: int) -> AttemptState:
         """Raises ``JournalError`` if no such attempt was ever intended."""
-        attempt = self.attempt(AttemptId(trial_id, number))
-        if attempt is None:
+        try:
+            return self.trials[trial_id].attempts[number]
+        except IndexError:
             raise JournalError(
                 f"the journal speaks of attempt {trial_id}-{number}, which was never intended",
                 "the journal was written by another version or edited; restore it from a copy",
-            )
-        return attempt
+            ) from None
+
+    def turn(self, attempt: AttemptState, status: AttemptStatus, stop_wanted: bool = False) -> None:
+        """For folds only: an attempt's status is now ``status``; once asked to stop, it stays so."""
+        if attempt.status.is_busy:
+            self.busy -= 1
+            self.stopping -= attempt.stop_wanted
+        attempt.status, attempt.stop_wanted = status, stop_wanted or attempt.stop_wanted
+        if status.is_busy:
+            self.busy += 1
+            self.stopping += attempt.stop_wanted
 
     def move(self, state: TrialState, status: Status) -> None:
         """For folds only: a trial's status is now ``status``."""
@@ -245,6 +267,10 @@ class Ledger:
         self.counts[status] += 1
         state.status = status
 
+
+_NOBODYS: tuple[None, None] = (None, None)
+_ACTIONS = {action.value: action for action in Action}
+_STATUSES = {status.value: status for status in AttemptStatus}
 
 _FOLDS: dict[type[Any], Callable[[Ledger, Any], None]] = {
     ev.ExperimentStarted: Ledger._experiment_started,
@@ -255,7 +281,7 @@ _FOLDS: dict[type[Any], Callable[[Ledger, Any], None]] = {
     ev.LaunchFailed: Ledger._launch_failed,
     ev.StatusObserved: Ledger._status_observed,
     ev.AttemptInterrupted: Ledger._attempt_interrupted,
-    ev.ReportObserved: Ledger._report_observed,
+    ev.ReportObserved: hear,
     ev.DecisionMade: Ledger._decision_made,
     ev.StopIntended: Ledger._stop_intended,
     ev.StopIssued: Ledger._stop_issued,

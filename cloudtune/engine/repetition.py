@@ -18,8 +18,22 @@ class Place(NamedTuple):
     """The first news of an attempt that lost everything its trial had done."""
 
 
+_STRAIGHT_ON = Place(repeated=False, started_over=False)
+
+
 def place_of(trial: TrialState, attempt: AttemptState, resource: float, emitted_at: float) -> Place:
     """Takes note of it, too. ``resource`` is NaN where there is none: then every report counts as it comes."""
+    if len(trial.attempts) == 1 and not attempt.interruptions and attempt.started_again_at is None:
+        place = _STRAIGHT_ON
+    else:
+        place = _after_a_break(trial, attempt, resource, emitted_at)
+    if resource < trial.first_resource:
+        trial.first_resource = resource
+    _note_progress(trial, attempt, resource)
+    return place
+
+
+def _after_a_break(trial: TrialState, attempt: AttemptState, resource: float, emitted_at: float) -> Place:
     goes_on = attempt is trial.current and (attempt.id.number > 0 or attempt.interruptions > 0)
     repeated = goes_on and resource <= trial.furthest
     started_over = False
@@ -27,8 +41,6 @@ def place_of(trial: TrialState, attempt: AttemptState, resource: float, emitted_
         started_over = repeated and resource <= trial.first_resource
         if started_over or emitted_at >= attempt.started_again_at:
             attempt.started_again_at = None
-    trial.first_resource = min(trial.first_resource, resource)
-    _note_progress(trial, attempt, resource)
     return Place(repeated, started_over)
 
 
@@ -38,14 +50,22 @@ def counts_anew(trial: TrialState, attempt: AttemptState, metrics: Metrics, emit
     Nobody says which metric counts. A whole number that has grown with every report does, and it begins again when it
     has its first value again. Takes note of it, too.
     """
-    now = {name: value for name, value in metrics.items() if type(value) is int and not name.startswith("st_")}
     if trial.counters is None:
+        now = {name: value for name, value in metrics.items() if type(value) is int and not name.startswith("st_")}
         trial.counters = {name: (value, value) for name, value in now.items()}
         return False
-    known = {name: ends for name, ends in trial.counters.items() if name in now}
-    goes_on = attempt is trial.current and attempt.started_again_at is not None
-    anew = goes_on and any(now[name] == first < last for name, (first, last) in known.items())
-    stepped_back = goes_on and emitted_at >= (attempt.started_again_at or 0.0)
+    if attempt.started_again_at is None or attempt is not trial.current:
+        for name, (first, last) in list(trial.counters.items()):
+            value = metrics.get(name)
+            if type(value) is int and value > last:
+                trial.counters[name] = (first, value)
+            else:
+                del trial.counters[name]
+        return False
+    now = {name: metrics[name] for name in trial.counters if type(metrics.get(name)) is int}
+    known = {name: trial.counters[name] for name in now}
+    anew = any(now[name] == first < last for name, (first, last) in known.items())
+    stepped_back = emitted_at >= attempt.started_again_at
     trial.counters = {
         name: (first, now[name]) for name, (first, last) in known.items() if anew or stepped_back or now[name] > last
     }
@@ -64,6 +84,7 @@ def _note_progress(trial: TrialState, attempt: AttemptState, resource: float) ->
     """A trial that gets on has not lost anything in a row."""
     count = len(attempt.report_keys)
     further = count > trial.most_reports if math.isnan(resource) else resource > trial.furthest
-    trial.most_reports = max(trial.most_reports, count)
+    if count > trial.most_reports:
+        trial.most_reports = count
     if further:
         trial.capacity_losses = trial.service_failures = 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
+from cloudtune.records import record
 from cloudtune.schedulers.base import Action
 from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Cause, Config, Metrics, Status, Trial
 
@@ -104,7 +105,7 @@ class TrialState:
         self.trial = replace(self.trial, config=config)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ResultRow:
     """One report with what became of it: a row of the results table."""
 
@@ -119,6 +120,10 @@ class ResultRow:
     emitted_at: float
     seen_at: float
     tuner_time: float
+
+    def decided(self, action: Action) -> ResultRow:
+        """The same row, with this decision."""
+        return replace(self, decision=action)
 
 
 def new_trial(trial_id: int, config: Config, at: float, carried: Mapping[str, Any] | None = None) -> TrialState:

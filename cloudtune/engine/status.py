@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cloudtune.engine.ledger import Ledger
@@ -15,7 +16,7 @@ from cloudtune.trial import Config, Metrics, Mode, Status
 if TYPE_CHECKING:
     import pandas as pd
 
-_FINISHED = (Status.completed, Status.stopped, Status.stopping, Status.failed)
+_COMPLETED, _STOPPED, _STOPPING, _FAILED = Status.completed, Status.stopped, Status.stopping, Status.failed
 
 
 @dataclass
@@ -30,12 +31,20 @@ class MetricsStatistics:
 
     def add(self, metrics: Metrics) -> None:
         self.count += 1
+        low, high, total = self.min_metrics, self.max_metrics, self.sum_metrics
         for name, value in metrics.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            if type(value) is not float and (isinstance(value, bool) or not isinstance(value, (int, float))):
                 continue
-            self.min_metrics[name] = min(value, self.min_metrics.get(name, math.inf))
-            self.max_metrics[name] = max(value, self.max_metrics.get(name, -math.inf))
-            self.sum_metrics[name] = value + self.sum_metrics.get(name, 0.0)
+            if not math.isfinite(value):
+                continue
+            if name not in total:
+                low[name], high[name], total[name] = value, value, value + 0.0
+                continue
+            if value < low[name]:
+                low[name] = value
+            elif value > high[name]:
+                high[name] = value
+            total[name] += value
 
 
 @dataclass(frozen=True)
@@ -70,11 +79,11 @@ class TuningStatus:
         self._ledger = ledger
         self._now = now
         self._keeper = keeper or StatusKeeper(ledger)
-        self._keeper.update()
 
     @property
     def overall_metric_statistics(self) -> MetricsStatistics:
         """Over all reports of all trials."""
+        self._keeper.update()
         return self._keeper.overall
 
     @property
@@ -101,7 +110,8 @@ class TuningStatus:
     @property
     def num_trials_finished(self) -> int:
         """Completed, failed, stopped or stopping."""
-        return sum(self._ledger.counts[status] for status in _FINISHED)
+        counts = self._ledger.counts
+        return counts[_COMPLETED] + counts[_STOPPED] + counts[_STOPPING] + counts[_FAILED]
 
     @property
     def num_trials_running(self) -> int:
@@ -114,7 +124,7 @@ class TuningStatus:
     @property
     def num_evaluations(self) -> int:
         """Reports received; work that was done once more not counted."""
-        return self.overall_metric_statistics.count
+        return self._ledger.evaluations
 
     @property
     def wallclock_time(self) -> float:
@@ -152,6 +162,7 @@ class TuningStatus:
 
     def trials(self, trial_ids: Iterable[int] | None = None) -> list[TrialView]:
         """These trials; by default all, in the order of their numbers."""
+        self._keeper.update()
         states = self._ledger.trials
         return [self._view(states[trial_id]) for trial_id in (range(len(states)) if trial_ids is None else trial_ids)]
 
@@ -187,6 +198,7 @@ class TuningStatus:
         Values that are no finite numbers are never the best.
         """
         if metric in (None, self._ledger.objective) and mode is None:
+            self._keeper.update()
             return self._keeper.best
         return best_report(self._ledger, metric, mode)
 
@@ -219,7 +231,7 @@ class TuningStatus:
 
 
 class StatusKeeper:
-    """Carries what views say about reports from one to the next, so that a view costs what is new."""
+    """Carries what views say about reports from one to the next: it costs what is new, and only if somebody asks."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -232,9 +244,11 @@ class StatusKeeper:
         self._cost: tuple[tuple[float, float, int], float] | None = None
 
     def update(self) -> None:
+        """Take in the reports that have come since."""
         rows = self._ledger.rows
-        for number in range(self._rows, len(rows)):
-            row = rows[number]
+        if len(rows) == self._rows:
+            return
+        for row in islice(rows, self._rows, None):
             if not row.repeated:
                 self.overall.add(row.metrics)
                 self.reports[row.trial_id] += 1
@@ -244,7 +258,7 @@ class StatusKeeper:
 
     def cost(self, now: float) -> float:
         """Dollars, computed once per moment: a criterion asks for it after each of many launches."""
-        moment = (now, self._ledger.spent, self._rows)
+        moment = (now, self._ledger.spent, len(self._ledger.rows))
         if self._cost is None or self._cost[0] != moment:
             trials = self._ledger.trials
             running = sum(

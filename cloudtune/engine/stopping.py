@@ -98,22 +98,26 @@ class StoppingCriterion(Criterion):
 
     def reason(self, status: TuningStatus) -> str | None:
         """Which limit is passed, in words; None if none is."""
-        return next(self._passed(status), None)
+        # asked several times per look at the backend
+        limit: float | None
+        if (limit := self.max_wallclock_time) is not None and status.wallclock_time >= limit:
+            return f"max_wallclock_time={limit:g} s is reached"
+        if (limit := self.max_num_evaluations) is not None and (count := status.num_evaluations) > limit:
+            return f"{count} is more than max_num_evaluations={limit}"
+        if (limit := self.max_num_trials_started) is not None and (count := status.num_trials_started) > limit:
+            return f"{count} is more than max_num_trials_started={limit}"
+        if (limit := self.max_num_trials_completed) is not None and (count := status.num_trials_completed) > limit:
+            return f"{count} is more than max_num_trials_completed={limit}"
+        if (limit := self.max_num_trials_finished) is not None and (count := status.num_trials_finished) > limit:
+            return f"{count} is more than max_num_trials_finished={limit}"
+        if (limit := self.max_cost) is not None and (cost := status.cost) > limit:
+            return f"{cost:.2f} $ is more than max_cost={limit:g}"
+        if self.min_metric_value or self.max_metric_value:
+            return next(self._passed(status), None)
+        return None
 
     def _passed(self, status: TuningStatus) -> Iterator[str]:
-        if self.max_wallclock_time is not None and status.wallclock_time >= self.max_wallclock_time:
-            yield f"max_wallclock_time={self.max_wallclock_time:g} s is reached"
-        counts = (
-            ("max_num_evaluations", self.max_num_evaluations, status.num_evaluations),
-            ("max_num_trials_started", self.max_num_trials_started, status.num_trials_started),
-            ("max_num_trials_completed", self.max_num_trials_completed, status.num_trials_completed),
-            ("max_num_trials_finished", self.max_num_trials_finished, status.num_trials_finished),
-        )
-        for name, limit, count in counts:
-            if limit is not None and count > limit:
-                yield f"{count} is more than {name}={limit}"
-        if self.max_cost is not None and (cost := status.cost) > self.max_cost:
-            yield f"{cost:.2f} $ is more than max_cost={self.max_cost:g}"
+        """Thresholds of metrics."""
         statistics = status.overall_metric_statistics
         for metric, threshold in (self.min_metric_value or {}).items():
             if (low := statistics.min_metrics.get(metric, math.inf)) < threshold:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, TypeAlias, get_args
 
 from cloudtune.errors import JournalCorruptError
+from cloudtune.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExperimentStarted:
     """First event of every journal."""
 
@@ -26,7 +27,7 @@ class ExperimentStarted:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SessionStarted:
     """A process took over the experiment; ``tuner_time`` is the time (s) earlier sessions have spent."""
 
@@ -36,7 +37,7 @@ class SessionStarted:
     tuner_time: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LaunchIntended:
     """An attempt is to be launched; number 0 adds a new trial, from the checkpoint of another if that is named.
 
@@ -54,7 +55,7 @@ class LaunchIntended:
     carried: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Launched:
     at: float
     trial_id: int
@@ -63,7 +64,7 @@ class Launched:
     dollars_per_hour: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LaunchHeld:
     """The launch waits: quota, capacity, throttling. Written once per reason; the trial has not failed."""
 
@@ -73,7 +74,7 @@ class LaunchHeld:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LaunchFailed:
     """The launch was refused for good."""
 
@@ -83,7 +84,7 @@ class LaunchFailed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StatusObserved:
     """``outcome``: what the policies of that moment made of an attempt's end (``cloudtune.engine.policies``)."""
 
@@ -97,7 +98,7 @@ class StatusObserved:
     outcome: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptInterrupted:
     """The cloud took the machine away; the attempt goes on by itself. ``number`` counts them from 1."""
 
@@ -108,7 +109,7 @@ class AttemptInterrupted:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReportObserved:
     """A report, once per (trial, attempt, key). ``tuner_time``: seconds the tuner has run, over all sessions."""
 
@@ -121,7 +122,7 @@ class ReportObserved:
     tuner_time: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DecisionMade:
     """What the scheduler said to a report, and why (rule, numbers, threshold)."""
 
@@ -135,7 +136,7 @@ class DecisionMade:
     threshold: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StopIntended:
     at: float
     trial_id: int
@@ -143,21 +144,21 @@ class StopIntended:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StopIssued:
     at: float
     trial_id: int
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CheckpointCopied:
     at: float
     source_trial_id: int
     target_trial_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CheckpointDeletionIntended:
     """A trial's checkpoints are to go although it might have been resumed, or its result was among the best once."""
 
@@ -166,7 +167,7 @@ class CheckpointDeletionIntended:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CheckpointDeleted:
     """``refused``: why they stay for good, if they do."""
 
@@ -175,7 +176,7 @@ class CheckpointDeleted:
     refused: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrialWarned:
     """Somebody should look at a running attempt; with the empty text, no longer."""
 
@@ -185,7 +186,7 @@ class TrialWarned:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SummaryChanged:
     """What the backend says about the experiment as a whole: all its lines, those of before included."""
 
@@ -193,14 +194,14 @@ class SummaryChanged:
     lines: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SpaceExhausted:
     """The scheduler has nothing left to start, for good."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FinishIntended:
     """No new trials from here on: a criterion is met, too many failed, somebody asked."""
 
@@ -209,7 +210,7 @@ class FinishIntended:
     failed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExperimentFinished:
     """Nothing is running any more."""
 
@@ -217,7 +218,7 @@ class ExperimentFinished:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExperimentReopened:
     """A finished experiment is continued, with a criterion that is not yet met."""
 
@@ -259,9 +260,10 @@ class _Codec:
 def to_line(event: Event) -> str:
     """One line of JSON, without the newline. NaN and infinities are written as Python's ``json`` does."""
     kind = type(event)
-    body = {"event": kind.__name__}
-    body.update((name, getattr(event, name)) for name in _Codec.fields[kind])
-    return json.dumps(body, separators=(",", ":"), default=_plain)
+    body: dict[str, object] = {"event": kind.__name__}
+    for name in _Codec.fields[kind]:
+        body[name] = getattr(event, name)
+    return _ENCODER.encode(body)
 
 
 def from_line(line: str | bytes) -> Event:
@@ -286,3 +288,6 @@ def _plain(value: object) -> object:
     if item is None:
         raise TypeError(f"{value!r} of type {type(value).__name__} has no JSON form")
     return item()
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_plain)

@@ -49,6 +49,24 @@ class MemoryJournal:
         pass
 
 
+class EventJournal:
+    """A journal that lives as long as the object and keeps the events themselves: nothing is copied or encoded."""
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self._events = list(events)
+
+    def read(self, from_seq: int = 0) -> Iterator[Event]:
+        return iter(self._events[from_seq:])
+
+    def append(self, expected_seq: int, events: Sequence[Event]) -> None:
+        if expected_seq != len(self._events):
+            raise conflict(f"{len(self._events)} events, not {expected_seq}")
+        self._events.extend(events)
+
+    def close(self) -> None:
+        pass
+
+
 def last_writer(events: Iterable[Event]) -> str | None:
     """Who took the experiment over last, in words; None if these events don't tell."""
     last = next((event for event in reversed(list(events)) if isinstance(event, SessionStarted)), None)

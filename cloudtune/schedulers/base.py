@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from cloudtune.errors import OptionError
+from cloudtune.records import record
 from cloudtune.trial import Config, Metrics, Mode, Trial
 
 
@@ -20,7 +21,7 @@ class Action(str, Enum):
     """Final; checkpoints may be deleted."""
 
 
-@dataclass(frozen=True)
+@record
 class Reason:
     """Why, as data: the rule, the numbers it looked at and the threshold. Formatted only when somebody asks."""
 

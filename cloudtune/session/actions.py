@@ -44,6 +44,9 @@ class Actions:
 
     def round(self) -> list[ev.Event]:
         """Try what is due, stops before launches."""
+        if not self._ledger.intents:
+            self.more_is_due = False
+            return self._recordable()
         began = self._clock.now()
         due = self._retries.due(self._ledger.intents.values(), began)
         for done, intent in enumerate(due, 1):
@@ -68,7 +71,9 @@ class Actions:
         return self._recordable()
 
     def _recordable(self) -> list[ev.Event]:
-        outcomes, self._outcomes = self._outcomes, []
+        outcomes = self._outcomes
+        if outcomes:
+            self._outcomes = []
         return outcomes
 
     def _note(self, event: ev.Event) -> None:

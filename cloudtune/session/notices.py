@@ -43,6 +43,8 @@ class Notices:
                     "trial %d was interrupted (for the %d. time in this attempt) and goes on by itself: %s",
                     *(event.trial_id, event.number, event.reason),
                 )
+        if len(self._ledger.started_over) == self._started_over:
+            return
         for attempt in self._ledger.started_over[self._started_over :]:
             logger.warning(
                 "trial %d starts again from scratch in attempt %d although it had %s: its script loads no "
@@ -67,9 +69,13 @@ class Notices:
                 "trial %d was ended, though not by this tuner: %s", event.trial_id, " ".join(event.reason.split())
             )
 
+    @property
+    def thresholds_are_checked(self) -> bool:
+        return self._thresholds_checked
+
     def check_thresholds(self, criterion: Callable[[TuningStatus], bool], view: TuningStatus) -> None:
         """Say once if a threshold of the stop criterion waits for a metric that nobody reports."""
-        if self._thresholds_checked or view.num_evaluations < ENOUGH_EVALUATIONS:
+        if view.num_evaluations < ENOUGH_EVALUATIONS:
             return
         self._thresholds_checked = True
         limits = limits_of(criterion)

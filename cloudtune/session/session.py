@@ -237,11 +237,10 @@ class Session:
 
     def failure(self) -> CloudtuneError | None:
         """What makes it pointless to go on, if anything does: as it was when it was found."""
-        if self._failure is None:
+        ledger = self.ledger
+        if self._failure is None and (ledger.mismatch or ledger.reports_without_objective or ledger.failures):
             self._failure = (
-                not_as_asked(self.ledger)
-                or missing_metric(self.ledger)
-                or too_many_failures(self.ledger, self._options.max_failures)
+                not_as_asked(ledger) or missing_metric(ledger) or too_many_failures(ledger, self._options.max_failures)
             )
         return self._failure
 
@@ -261,14 +260,18 @@ class Session:
         for event in self.engine.observe(observations, self._clock.now()):
             news.append(event)
             statuses.append(status_behind(self.ledger, event))
-        self._recorder.record(news)
-        self._notices.speak(news)
-        self._notices.check_thresholds(self.stop_criterion, self.view())
+        if news:
+            self._recorder.record(news)
+            self._notices.speak(news)
+        if not self._notices.thresholds_are_checked:
+            self._notices.check_thresholds(self.stop_criterion, self.view())
         tell_news(self.callbacks, self.ledger, news, statuses)
 
     # -- what goes out -------------------------------------------------------------------------------------------------
 
     def _plan(self) -> None:
+        if not self.engine.has_plans():
+            return
         now = self._clock.now()
         if not self.ledger.finishing and self._reason_to_stop(now):
             return
@@ -284,8 +287,9 @@ class Session:
             self._told_to_start_no_more = True
             self._backend.start_no_more()
         outcomes = self._actions.round()
-        self._recorder.record(outcomes)
-        tell_launches(self.callbacks, self.ledger, outcomes)
+        if outcomes:
+            self._recorder.record(outcomes)
+            tell_launches(self.callbacks, self.ledger, outcomes)
 
     def _summarize(self) -> None:
         now = self._summarized_at = self._clock.now()

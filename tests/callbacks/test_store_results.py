@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -96,3 +100,36 @@ def test_writing_takes_a_small_share_of_the_time_however_long_the_table(monkeypa
     assert len(in_between) >= 4
     assert rows[-1] == len(tuner.ledger.rows)
     assert SECONDS_PER_ROW * sum(in_between[:-1]) <= store_results.LARGEST_SHARE * timer.now
+
+
+AWKWARD: list[Any] = [
+    *("plain", "a, b", 'say "so"', "two\nlines", " leading", ""),
+    *(1, -1.5, 1e-300, 1e22, math.inf, -math.inf, math.nan, True, None, 2**70),
+    *([1, "x, y"], {"a": 1}, np.float64(0.1), np.float64(math.nan), np.int64(3)),
+]
+
+
+def test_every_cell_is_as_the_module_csv_writes_it(tmp_path: Path) -> None:
+    started = ev.ExperimentStarted(0.0, "table, and more", "1", {"metric_names": ["loss"]})
+    ledger = Ledger(RecordedScheduler(started))
+    ledger.apply(started)
+    for trial, value in enumerate(AWKWARD):
+        ledger.apply(ev.LaunchIntended(0.0, trial, 0, {"width": value}))
+        metrics = [{"loss": value}, {"loss": 0.5, "late": value}, {"config_width": value, f"metric {trial % 3}": 1}]
+        for number, each in enumerate(metrics):
+            ledger.apply(ev.ReportObserved(1.5, trial, 0, str(number), each, 1, float(number)))
+    write_results(ledger, tmp_path / "results.csv.zip", extra={7: {"mine": "a, b"}, 8: {"loss": 0.25}})
+    with zipfile.ZipFile(tmp_path / "results.csv.zip") as archive:
+        written = archive.read("results.csv").decode()
+    rows = list(csv.reader(io.StringIO(written)))
+    again = io.StringIO()
+    csv.writer(again, lineterminator="\n").writerows(rows)
+    assert again.getvalue() == written
+    table = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+    texts = ["" if value is None or value != value else str(value) for value in AWKWARD]
+    assert [row["loss"] for row in table[::3]] == texts
+    assert [row["config_width"] for row in table[::3]] == texts
+    assert [row["late"] for row in table[1::3]] == ["False"] * len(AWKWARD)
+    assert [row["mine"] for row in table] == ["a, b" if number == 7 else "" for number in range(len(table))]
+    assert table[8]["loss"] == "0.25"
+    assert [row["metric 1"] for row in table[2::3]] == ["1" if trial % 3 == 1 else "" for trial in range(len(AWKWARD))]

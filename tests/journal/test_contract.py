@@ -10,7 +10,7 @@ import pytest
 
 from cloudtune.errors import JournalConflictError, JournalCorruptError
 from cloudtune.journal.file import FileJournal
-from cloudtune.journal.store import JournalStore, MemoryJournal
+from cloudtune.journal.store import EventJournal, JournalStore, MemoryJournal
 from cloudtune.testing.journal_contract import JournalStoreContract, marks
 
 
@@ -20,6 +20,14 @@ class TestMemoryJournal(JournalStoreContract):
 
     def open(self, place: Path) -> JournalStore:
         return self._journals.setdefault(place, MemoryJournal())
+
+
+class TestEventJournal(JournalStoreContract):
+    def setup_method(self) -> None:
+        self._journals: dict[Path, EventJournal] = {}
+
+    def open(self, place: Path) -> JournalStore:
+        return self._journals.setdefault(place, EventJournal())
 
 
 class TestFileJournal(JournalStoreContract):
