@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cloudtune.baselines import ASHA, RandomSearch
+import cloudtune.baselines
+from cloudtune.baselines import (
+    ASHA,
+    ASHABORE,
+    ASHACQR,
+    BOHB,
+    BORE,
+    CQR,
+    DEHB,
+    KDE,
+    PASHA,
+    REA,
+    BayesianOptimization,
+    ConstrainedBayesianOptimization,
+    GridSearch,
+    MedianStoppingRule,
+    PopulationBasedTraining,
+    RandomSearch,
+    SyncBOHB,
+    SyncHyperband,
+)
+from cloudtune.errors import OptionError
 from cloudtune.schedulers import FIFOScheduler, HyperbandScheduler, Start, TrialScheduler
 from cloudtune.space import loguniform, uniform
-from cloudtune.testing.mini_tuner import MiniTuner
-from cloudtune.trial import Config
+from cloudtune.testing.mini_tuner import MiniTuner, replay
+from cloudtune.trial import Config, Mode
 
 SPACE: dict[str, Any] = {"lr": loguniform(1e-5, 1), "momentum": uniform(0, 1), "epochs": 27}
 
@@ -76,3 +98,66 @@ def test_arguments_reach_the_scheduler() -> None:
     first = asha.suggest(0)
     assert isinstance(first, Start)
     assert first.config["momentum"] == 0.25
+
+
+# -- every one of them -------------------------------------------------------------------------------------------------
+
+FULL_LENGTH: tuple[Callable[..., TrialScheduler], ...] = (
+    *(RandomSearch, GridSearch, BayesianOptimization, KDE, BORE, CQR, REA),
+)
+BY_RESOURCE: tuple[Callable[..., TrialScheduler], ...] = (
+    *(ASHA, PASHA, BOHB, ASHABORE, ASHACQR, SyncHyperband, SyncBOHB, DEHB, PopulationBasedTraining),
+)
+
+
+def full_length(kind: Callable[..., TrialScheduler]) -> Callable[[Mode], TrialScheduler]:
+    return lambda mode: kind(SPACE, metric="loss", mode=mode, random_seed=3, max_resource_attr="epochs")
+
+
+def by_resource(kind: Callable[..., TrialScheduler]) -> Callable[[Mode], TrialScheduler]:
+    return lambda mode: kind(
+        SPACE, metric="loss", resource_attr="epoch", mode=mode, random_seed=3, max_resource_attr="epochs"
+    )
+
+
+MAKERS: dict[str, Callable[[Mode], TrialScheduler]] = {
+    **{kind.__name__: full_length(kind) for kind in FULL_LENGTH},
+    **{kind.__name__: by_resource(kind) for kind in BY_RESOURCE},
+    "MedianStoppingRule": lambda mode: MedianStoppingRule(full_length(RandomSearch)(mode), resource_attr="epoch"),
+    "ConstrainedBayesianOptimization": lambda mode: ConstrainedBayesianOptimization(
+        SPACE, metric="loss", constraint_attr="epoch", mode=mode, random_seed=3
+    ),
+}
+
+
+def test_all_are_tried_here() -> None:
+    assert set(MAKERS) == set(cloudtune.baselines.__all__)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_each_tunes_mirrors_and_is_replayed(name: str) -> None:
+    """Told of the same, both modes launch and decide the same; so does a fresh one that hears what happened."""
+
+    def mirrored(trial_id: int, config: Config, epoch: int) -> float:
+        return -learning_curve(trial_id, config, epoch)
+
+    least = MiniTuner(MAKERS[name]("min"), learning_curve, max_resource=27).run(10_000, max_units=300)
+    most = MiniTuner(MAKERS[name]("max"), mirrored, max_resource=27).run(10_000, max_units=300)
+    assert sum(isinstance(suggestion, Start) for suggestion in least.suggestions) >= 4
+    assert most.suggestions == least.suggestions
+    assert most.decisions == least.decisions
+    fresh = MAKERS[name]("min")
+    assert replay(least.calls, fresh) == least.decisions
+    said = fresh.metadata()
+    assert said["scheduler_name"] == name
+    assert json.loads(json.dumps(said)) == said
+
+
+@pytest.mark.parametrize("kind", [*FULL_LENGTH, *BY_RESOURCE])
+def test_a_misspelled_argument_or_option_is_named(kind: Callable[..., TrialScheduler]) -> None:
+    resource = {} if kind in FULL_LENGTH else {"resource_attr": "epoch", "max_resource_attr": "epochs"}
+    with pytest.raises(OptionError, match="random_seed"):
+        kind(SPACE, metric="loss", random_sed=3, **resource)
+    if kind is not PopulationBasedTraining:  # which takes no searcher
+        with pytest.raises(OptionError, match="'debug_lok'"):
+            kind(SPACE, metric="loss", search_options={"debug_lok": True}, **resource)
