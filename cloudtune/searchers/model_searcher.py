@@ -119,6 +119,8 @@ class ModelSearcher(Searcher):
     def _asks_model(self, trial_id: int) -> bool:
         if trial_id < max(self._use.num_init_random, len(self._random.points_to_evaluate)):
             return False
+        if self._random.cube.dimension == 0:
+            return False
         return self._use.random_fraction == 0 or self._lots.of(trial_id) >= self._use.random_fraction
 
     def _pending(self, data: TrainingSet) -> tuple[Config, ...]:
