@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cloudtune.errors import OptionError
 from cloudtune.options import check_count, nearest_name
 from cloudtune.searchers.base import Searcher
-from cloudtune.searchers.candidates import PARENTS, ranked, uniform_and_near
+from cloudtune.searchers.candidates import PARENTS, Candidates, snapped, uniform, uniform_and_near
 from cloudtune.searchers.classifiers import (
     Classifier,
     Probability,
@@ -110,24 +110,22 @@ class DensityRatioClassifier:
 
     def _candidates(
         self, probability: Probability, best: NDArray[np.float64], random_state: np.random.Generator
-    ) -> list[dict[str, Any]]:
+    ) -> Iterator[dict[str, Any]]:
         cube, count = self._random.cube, self._options.feval_acq
         if self._options.acq_optimizer != "de" or self._random.restrict_configurations is not None:
-            configs = self._random.sample(random_state, count)
-            return ranked(configs, -probability(cube.encode(configs)), random_state)
-        configs = uniform_and_near(self._random, best, min(count, _POPULATION), random_state)
-        population = cube.encode(configs)
+            candidates = uniform(self._random, count, random_state)
+            return candidates.ranked(-probability(candidates.units), random_state)
+        population = uniform_and_near(self._random, best, min(count, _POPULATION), random_state).units
         values = probability(population)
-        everything, every_value = list(configs), [values]
-        for _ in range(count // len(configs) - 1):
-            configs = cube.decode(_offspring(population, population[values.argmax()], random_state))
-            points = cube.encode(configs)
-            offspring_values = probability(points)
-            better = offspring_values > values
-            population[better], values = points[better], np.where(better, offspring_values, values)
-            everything += configs
+        everything, every_value = [population.copy()], [values]
+        for _ in range(count // len(population) - 1):
+            offspring = snapped(cube, _offspring(population, population[values.argmax()], random_state))
+            offspring_values = probability(offspring)
+            everything.append(offspring)
             every_value.append(offspring_values)
-        return ranked(everything, -np.concatenate(every_value), random_state)
+            better = offspring_values > values
+            population[better], values = offspring[better], np.where(better, offspring_values, values)
+        return Candidates(cube, np.vstack(everything)).ranked(-np.concatenate(every_value), random_state)
 
 
 def _offspring(

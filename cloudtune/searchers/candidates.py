@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,42 @@ Array = NDArray[np.float64]
 
 PARENTS = 5
 _LARGEST_STEP = 0.1
+_CHUNK = 16
 
 
-def uniform_and_near(
-    random: RandomSearcher, best: Array, count: int, random_state: np.random.Generator
-) -> list[dict[str, Any]]:
-    """``count`` configurations: half of them random, half mutations of the ``best`` points ``(k, d)``.
+@dataclass(frozen=True)
+class Candidates:
+    """``units`` ``(n, d)``: where they lie in the unit cube; ``configs``: themselves, or None to have them decoded."""
 
-    With restricted configurations all are random among those.
-    """
-    if random.restrict_configurations is not None or not len(best):
-        return random.sample(random_state, count)
-    units = random_state.random((count, random.cube.dimension))
-    units[: count // 2] = mutations(random.cube, best, count // 2, random_state)
-    return random.cube.decode(units)
+    cube: UnitCube
+    units: Array
+    configs: Sequence[dict[str, Any]] | None = None
+
+    def ranked(self, values: Array, random_state: np.random.Generator) -> Iterator[dict[str, Any]]:
+        """By increasing value, equal ones in random order."""
+        order = np.lexsort((random_state.random(len(values)), values))
+        for start in range(0, len(order), _CHUNK):
+            rows = order[start : start + _CHUNK]
+            if self.configs is None:
+                yield from self.cube.decode(self.units[rows])
+            else:
+                yield from (dict(self.configs[row]) for row in rows)
+
+
+def uniform(random: RandomSearcher, count: int, random_state: np.random.Generator) -> Candidates:
+    """``count`` configurations at random, among the allowed ones if these are restricted."""
+    if random.restrict_configurations is None:
+        return Candidates(random.cube, snapped(random.cube, random_state.random((count, random.cube.dimension))))
+    configs = random.sample(random_state, count)
+    return Candidates(random.cube, random.cube.encode(configs), configs)
+
+
+def uniform_and_near(random: RandomSearcher, best: Array, count: int, random_state: np.random.Generator) -> Candidates:
+    """The same, but half are mutations of the ``best`` points ``(k, d)`` if configurations aren't restricted."""
+    candidates = uniform(random, count, random_state)
+    if candidates.configs is None:
+        candidates.units[: count // 2] = mutations(random.cube, best, count // 2, random_state)
+    return candidates
 
 
 def mutations(cube: UnitCube, parents: Array, count: int, random_state: np.random.Generator) -> Array:
@@ -48,14 +71,20 @@ def mutations(cube: UnitCube, parents: Array, count: int, random_state: np.rando
         place = cube.slices[name]
         source = anew if is_categorical(cube, name) else moved
         units[:, place] = np.where(changed[:, column, None], source[:, place], units[:, place])
+    return snapped(cube, units)
+
+
+def snapped(cube: UnitCube, units: Array) -> Array:
+    """Points with categories where encoding puts them; numbers stay between those of a finite domain."""
+    units = np.clip(units, 0.0, 1.0)
+    for name, place in cube.slices.items():
+        if is_categorical(cube, name) and place.stop - place.start > 1:
+            largest = units[:, place].argmax(axis=1)
+            units[:, place] = np.arange(place.stop - place.start) == largest[:, None]
+        elif is_categorical(cube, name):
+            units[:, place] = np.floor(np.minimum(units[:, place] * (cube.domains[name].size or 1), 1.0))
     return units
 
 
 def is_categorical(cube: UnitCube, name: str) -> bool:
     return isinstance(cube.domains[name], Categorical)
-
-
-def ranked(configs: Sequence[dict[str, Any]], values: Array, random_state: np.random.Generator) -> list[dict[str, Any]]:
-    """By increasing value, equal ones in random order."""
-    order = np.lexsort((random_state.random(len(configs)), values))
-    return [configs[index] for index in order]

@@ -11,7 +11,7 @@ import numpy as np
 from cloudtune.errors import OptionError
 from cloudtune.options import check_count
 from cloudtune.searchers.base import Searcher
-from cloudtune.searchers.candidates import PARENTS, ranked, uniform_and_near
+from cloudtune.searchers.candidates import PARENTS, uniform_and_near
 from cloudtune.searchers.factory import several_options_from
 from cloudtune.searchers.forest import ForestOptions
 from cloudtune.searchers.model_searcher import ModelSearcher, ModelUse, check_share
@@ -71,9 +71,9 @@ class ConformalQuantiles:
         model = QuantileForest(points, scores, self._levels, forest, random_state)
         best = points[np.argsort(data.targets, kind="stable")[:PARENTS]]
         candidates = uniform_and_near(self._random, best, self._options.num_candidates, random_state)
-        quantiles = model.quantiles(cube.encode(candidates))
-        drawn = random_state.integers(len(self._levels), size=len(candidates))
-        return ranked(candidates, quantiles[np.arange(len(candidates)), drawn], random_state)
+        quantiles = model.quantiles(candidates.units)
+        drawn = random_state.integers(len(self._levels), size=(len(quantiles), 1))
+        return candidates.ranked(np.take_along_axis(quantiles, drawn, axis=1)[:, 0], random_state)
 
 
 def normal_scores(targets: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+_MOST_CUTS = 24
+"""Of all dimensions together; but one in each."""
+
 
 @dataclass(frozen=True)
 class ForestOptions:
@@ -97,7 +100,8 @@ class Forest:
         Points come sorted by node; ``starts``: the first of each. A threshold of infinity: no split is good.
         """
         sizes = np.diff(starts, append=len(points))
-        features = np.repeat(np.arange(points.shape[1]), self.options.cuts)
+        cuts = max(1, min(self.options.cuts, _MOST_CUTS // points.shape[1]))
+        features = np.repeat(np.arange(points.shape[1]), cuts)
         values = points[:, features]
         low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
         thresholds = low + (high - low) * self._random.random(low.shape)

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from cloudtune.errors import OptionError
-from cloudtune.searchers.candidates import mutations, ranked, uniform_and_near
+from cloudtune.searchers.candidates import Candidates, mutations, snapped, uniform_and_near
 from cloudtune.searchers.cqr_searcher import normal_scores
 from cloudtune.searchers.forest import Forest, ForestOptions
 from cloudtune.searchers.quantile_forest import QuantileForest
@@ -129,19 +129,31 @@ def test_mutations_change_something_and_little() -> None:
 
 def test_candidates_are_half_random_half_near_the_best_or_among_those_allowed() -> None:
     space = {"x": uniform(0, 1), "y": uniform(0, 1)}
-    near = uniform_and_near(RandomSearcher(space), np.array([[0.5, 0.5]]), 400, np.random.default_rng(0))
-    close = [abs(config["x"] - 0.5) < 0.3 and abs(config["y"] - 0.5) < 0.3 for config in near]
-    assert 0.6 < np.mean(close) < 0.75
-    listed = [{"x": 0.1, "y": 0.2}, {"x": 0.3, "y": 0.4}]
+    near = uniform_and_near(RandomSearcher(space), np.array([[0.5, 0.5]]), 400, np.random.default_rng(0)).units
+    assert 0.6 < (np.abs(near - 0.5).max(axis=1) < 0.3).mean() < 0.75
+    listed = [{"x": 0.1, "y": 0.2}, {"x": 1 / 3, "y": 0.4}]
     restricted = RandomSearcher(space, restrict_configurations=listed)
-    assert all(each in listed for each in uniform_and_near(restricted, np.eye(2), 50, np.random.default_rng(0)))
+    among = uniform_and_near(restricted, np.eye(2), 50, np.random.default_rng(0))
+    assert all(each in listed for each in among.ranked(np.zeros(50), np.random.default_rng(0)))
+
+
+def test_categories_of_candidates_lie_where_encoding_puts_them() -> None:
+    cube = UnitCube(
+        {"kind": choice(["a", "b", "c"]), "flag": choice([True, False]), "only": choice([1]), "x": uniform(0, 1)}
+    )
+    units = snapped(cube, np.random.default_rng(0).random((200, cube.dimension)))
+    back = cube.encode(cube.decode(units))
+    assert np.abs(back - units).max() < 1e-9
+    assert back[:, :4].mean(axis=0) == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1 / 2], abs=0.1)
 
 
 def test_equal_candidates_come_in_random_order() -> None:
-    configs = [{"n": index} for index in range(6)]
-    firsts = {ranked(configs, np.zeros(6), np.random.default_rng(seed))[0]["n"] for seed in range(60)}
-    assert firsts == set(range(6))
-    assert ranked(configs, -np.arange(6.0), np.random.default_rng(0)) == configs[::-1]
+    cube = UnitCube({"n": randint(0, 39)})
+    candidates = Candidates(cube, cube.encode([{"n": index} for index in range(40)]))
+    firsts = {next(candidates.ranked(np.zeros(40), np.random.default_rng(seed)))["n"] for seed in range(40)}
+    assert len(firsts) > 20
+    order = [config["n"] for config in candidates.ranked(-np.arange(40.0), np.random.default_rng(0))]
+    assert order == list(range(39, -1, -1))
 
 
 @pytest.mark.parametrize("on", [BRANIN, NETWORK], ids=["branin", "network"])
