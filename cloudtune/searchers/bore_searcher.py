@@ -22,6 +22,7 @@ from cloudtune.searchers.classifiers import (
     multilayer_perceptron,
     random_forest,
 )
+from cloudtune.searchers.encoded_trials import EncodedTrials
 from cloudtune.searchers.factory import several_options_from
 from cloudtune.searchers.model_searcher import ModelSearcher, ModelUse, check_share
 from cloudtune.searchers.observations import TrainingSet
@@ -92,6 +93,7 @@ class DensityRatioClassifier:
     def __init__(self, random: RandomSearcher, options: BOREOptions) -> None:
         self._random = random
         self._options = options
+        self._trials = EncodedTrials(random.cube)
         chosen = options.classifier
         self._classifier = CLASSIFIERS[chosen] if isinstance(chosen, str) else chosen
 
@@ -99,7 +101,7 @@ class DensityRatioClassifier:
         self, data: TrainingSet, pending: tuple[Config, ...], random_state: np.random.Generator
     ) -> Iterable[Config]:
         order = np.argsort(data.targets, kind="stable")
-        points = self._random.cube.encode([data.configs[index] for index in order])
+        points = self._trials.points(data)[order]
         number = self._number_of_good(len(data))
         learned = _some_of_both(number, len(data), random_state)
         probability = self._classifier(points[learned], learned < number, random_state)

@@ -12,6 +12,7 @@ from cloudtune.errors import OptionError
 from cloudtune.options import check_count
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.candidates import PARENTS, uniform_and_near
+from cloudtune.searchers.encoded_trials import EncodedTrials
 from cloudtune.searchers.factory import several_options_from
 from cloudtune.searchers.forest import ForestOptions
 from cloudtune.searchers.model_searcher import ModelSearcher, ModelUse, check_share
@@ -59,13 +60,13 @@ class ConformalQuantiles:
     def __init__(self, random: RandomSearcher, options: CQROptions) -> None:
         self._random = random
         self._options = options
+        self._trials = EncodedTrials(random.cube)
         self._levels = np.arange(1, options.quantiles + 1) / (options.quantiles + 1)
 
     def proposals(
         self, data: TrainingSet, pending: tuple[Config, ...], random_state: np.random.Generator
     ) -> Iterable[Config]:
-        cube = self._random.cube
-        points = cube.encode(data.configs)
+        points = self._trials.points(data)
         scores = normal_scores(data.targets)
         forest = ForestOptions(trees=self._options.num_trees)
         model = QuantileForest(points, scores, self._levels, forest, random_state)

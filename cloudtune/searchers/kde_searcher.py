@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cloudtune.errors import OptionError
 from cloudtune.options import check_count
 from cloudtune.searchers.base import Searcher
+from cloudtune.searchers.encoded_trials import EncodedTrials
 from cloudtune.searchers.factory import several_options_from
 from cloudtune.searchers.model_searcher import ModelSearcher, ModelUse, check_share
 from cloudtune.searchers.observations import TrainingSet
@@ -71,12 +72,14 @@ class DensityRatio:
     def __init__(self, random: RandomSearcher, options: KDEOptions) -> None:
         self._random = random
         self._options = options
+        self._trials = EncodedTrials(random.cube)
         self._space = MixedSpace(random.cube)
 
     def proposals(
         self, data: TrainingSet, pending: tuple[Config, ...], random_state: np.random.Generator
     ) -> Iterator[Config]:
-        points = self._space.points([*data.configs, *pending])
+        at_work = self._random.cube.encode(pending)
+        points = self._space.of_cube(np.vstack([self._trials.points(data), at_work]))
         order = np.argsort(data.targets, kind="stable")
         split = self._number_of_good(len(data))
         good = self._density(points[order[:split]])

@@ -29,6 +29,8 @@ SCHEDULERS: dict[str, Callable[..., TrialScheduler]] = {
     "promotion": lambda *args, **options: HyperbandScheduler(*args, type="promotion", **options),
 }
 PAIRS = [(searcher, scheduler) for searcher in SEARCHERS for scheduler in SCHEDULERS]
+for without_model in ("grid", "sobol"):
+    PAIRS.remove((without_model, "stopping"))
 
 
 def maker(searcher: str, scheduler: str) -> MakeScheduler:

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from cloudtune.errors import OptionError
+from cloudtune.searchers.encoded_trials import EncodedTrials
 from cloudtune.searchers.model_searcher import ModelSearcher, ModelUse, check_share
 from cloudtune.searchers.observations import TrainingSet
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.random_searcher import RandomSearcher
-from cloudtune.space import randint, uniform
+from cloudtune.space import UnitCube, randint, uniform
 from cloudtune.trial import Config
 from tests.searchers.learning import problem
 from tests.searchers.test_random_searcher import launch
@@ -149,3 +150,14 @@ def test_a_share_is_a_number_from_0_to_1(value: object) -> None:
     check_share("random_fraction", 0.5)
     with pytest.raises(OptionError, match="random_fraction"):
         check_share("random_fraction", value)
+
+
+def test_trials_are_encoded_once_and_anew_if_they_are_others() -> None:
+    cube = UnitCube(SPACE)
+    trials = EncodedTrials(cube)
+    configs = cube.sample(np.random.default_rng(0), 5)
+    for numbers in ((0, 1, 2), (4, 1, 3), (), (3, 2, 1, 0)):
+        data = TrainingSet(numbers, tuple(configs[number] for number in numbers), np.zeros(len(numbers)))
+        assert trials.points(data).tolist() == cube.encode([configs[number] for number in numbers]).tolist()
+    other = TrainingSet((0,), (configs[4],), np.zeros(1))
+    assert trials.points(other).tolist() == cube.encode([configs[4]]).tolist()
