@@ -48,4 +48,4 @@ def tell_of_new_trial(searcher: Searcher, trial: Trial) -> None:
 
 
 def searcher_name(searcher: Searcher) -> str:
-    return type(searcher).__name__
+    return searcher.name

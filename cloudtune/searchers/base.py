@@ -18,6 +18,11 @@ class Searcher(ABC):
     arrival with the same knowledge, proposes the same.
     """
 
+    @property
+    def name(self) -> str:
+        """What the experiment's metadata call it."""
+        return type(self).__name__
+
     @abstractmethod
     def suggest(self, trial_id: int) -> Config | None:
         """A complete configuration for new trial ``trial_id``, constants included; None if none is left."""
