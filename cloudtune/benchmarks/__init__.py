@@ -1,0 +1,1 @@
+"""Tabulated, fitted and computed blackboxes, and their place in the simulator."""
