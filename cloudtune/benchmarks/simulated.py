@@ -5,17 +5,24 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from cloudtune.backends.base import Experiment
-from cloudtune.backends.simulator import Curve, SimulatorBackend, SimulatorConfig
+from cloudtune.backends.simulator import Curve, CurveSource, SimulatorBackend, SimulatorConfig
 from cloudtune.benchmarks.blackbox import Blackbox
 from cloudtune.errors import ConfigSpaceError, OptionError
 from cloudtune.options import check_kind, named_options
 from cloudtune.space import Domain
 from cloudtune.trial import Attempt
+
+
+@runtime_checkable
+class HasCurves(Protocol):
+    """A blackbox that knows better than its table how trials went."""
+
+    def curve_source(self, elapsed_time_attr: str) -> CurveSource: ...
 
 
 class BlackboxCurves:
@@ -76,6 +83,13 @@ def _ascends(elapsed: Sequence[float]) -> bool:
     return True
 
 
+def curves_of(blackbox: Blackbox, elapsed_time_attr: str) -> CurveSource:
+    """What the simulator plays of a blackbox."""
+    if isinstance(blackbox, HasCurves):
+        return blackbox.curve_source(elapsed_time_attr)
+    return BlackboxCurves(blackbox, elapsed_time_attr)
+
+
 @named_options({"tuner_sleep_time": "it is sleep_time of the Tuner, in simulated seconds"})
 class UserBlackboxBackend(SimulatorBackend):
     """Trials out of a blackbox, in simulated time. ``blackbox`` is kept as an attribute.
@@ -101,7 +115,7 @@ class UserBlackboxBackend(SimulatorBackend):
     ) -> None:
         check_kind("blackbox", blackbox, Blackbox, "load_blackbox(…)[dataset], or a BlackboxTabular")
         super().__init__(
-            BlackboxCurves(blackbox, elapsed_time_attr),
+            curves_of(blackbox, elapsed_time_attr),
             blackbox.fidelity_name(),
             elapsed_time_attr,
             max_resource_attr,

@@ -14,6 +14,7 @@ from cloudtune.backends.base import Capabilities, Experiment
 from cloudtune.backends.simulator.clock import SimulatorClock
 from cloudtune.backends.simulator.config import SimulatorConfig
 from cloudtune.backends.simulator.curves import Curve, CurveSource
+from cloudtune.backends.simulator.recorded import RecordedRun, RemembersAttempts
 from cloudtune.backends.simulator.runs import ReportNames, Run
 from cloudtune.clock import Clock
 from cloudtune.errors import OptionError
@@ -21,7 +22,7 @@ from cloudtune.names import job_name
 from cloudtune.options import check_count, check_flag, check_kind, named_options
 from cloudtune.report import REPORT_PREFIX
 from cloudtune.searchers.seeding import Uniforms, checked_seed
-from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Launch, Observation, StatusChange
+from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Launch, Observation, Report, StatusChange
 
 
 @named_options({"tuner_sleep_time": "it is sleep_time of the Tuner, in simulated seconds"})
@@ -72,6 +73,7 @@ class SimulatorBackend:
         self.delete_checkpoints = delete_checkpoints
         self.simulator_config = simulator_config or SimulatorConfig()
         self._source = source
+        self._records = source if isinstance(source, RemembersAttempts) else None
         self._names = ReportNames(resource_attr, elapsed_time_attr, time_this_resource_attr)
         self._max_resource_attr = max_resource_attr
         self._seed = seed
@@ -83,12 +85,12 @@ class SimulatorBackend:
 
     def _forget(self) -> None:
         """Begin at the beginning."""
-        self._heap: list[tuple[float, int, Run]] = []
+        self._heap: list[tuple[float, int, Run | RecordedRun]] = []
         """When an attempt has something to show next, in the order of time, then of entry."""
         self._entries = 0
         self._beginnings: deque[Run] = deque()
         """Attempts that have not begun to run, in the order in which they will."""
-        self._runs: dict[AttemptId, Run] = {}
+        self._runs: dict[AttemptId, Run | RecordedRun] = {}
         """Attempts that have not ended."""
         self._started: set[AttemptId] = set()
         self._levels: dict[int, float] = {}
@@ -136,14 +138,12 @@ class SimulatorBackend:
     def start(self, attempt: Attempt) -> Launch:
         id = attempt.id
         if id not in self._started:
-            now = self.clock.now()
-            level = self._levels.get(id.trial_id, 0.0) if self._keeps else 0.0
-            at = now + self.simulator_config.delay_start
-            run = Run(id, self._curve(attempt), at, level, self._limit(attempt), self.simulator_config, self._names)
+            run = self._run(attempt, self.clock.now())
             self._started.add(id)
             self._attempts[id] = attempt
             self._runs[id] = run
-            self._beginnings.append(run)
+            if isinstance(run, Run):
+                self._beginnings.append(run)
             self._enter(run)
             self.clock.forgive()
         return self._launch(id)
@@ -159,9 +159,9 @@ class SimulatorBackend:
         news: list[Observation] = []
         beginnings, heap = self._beginnings, self._heap
         while beginnings and beginnings[0].began <= now:
-            run = beginnings.popleft()
-            if not run.stopped_before_it_began:
-                news.append(StatusChange(run.id, AttemptStatus.RUNNING, run.began))
+            begun = beginnings.popleft()
+            if not begun.stopped_before_it_began:
+                news.append(StatusChange(begun.id, AttemptStatus.RUNNING, begun.began))
         while heap and heap[0][0] <= now:
             _, entry, run = heap[0]
             if entry != run.entry:
@@ -191,12 +191,8 @@ class SimulatorBackend:
         running = [run for id, run in self._runs.items() if id.trial_id == trial_id]
         made = [(self._attempts[run.id], run.first, run.delivered) for run in running]
         for attempt, first, last in [*self._past.get(trial_id, ()), *made]:
-            curve = self._curve(attempt)
-            for number in range(first, last):
-                fields = curve.metrics(number)
-                if self._names.resource is not None:
-                    fields[self._names.resource] = curve.resources[number]
-                yield REPORT_PREFIX + json.dumps(fields)
+            for metrics in self._reports(attempt)[first:last]:
+                yield REPORT_PREFIX + json.dumps(metrics)
 
     def workers_available(self) -> int | None:
         return None
@@ -224,6 +220,17 @@ class SimulatorBackend:
             seed = int(self._seeds.of(attempt.id.trial_id) * self._source.num_seeds)
         return self._source.curve(attempt, seed)
 
+    def _reports(self, attempt: Attempt) -> list[Mapping[str, Any]]:
+        """What it would report if it were never stopped, its trial's earlier attempts included."""
+        record = None if self._records is None else self._records.recorded(attempt)
+        if record is not None:
+            return [each.observation.metrics for each in record.moments if isinstance(each.observation, Report)]
+        curve, name = self._curve(attempt), self._names.resource
+        reports = [curve.metrics(number) for number in range(len(curve.resources))]
+        if name is None:
+            return [*reports]
+        return [{**each, name: resource} for each, resource in zip(reports, curve.resources, strict=True)]
+
     def _limit(self, attempt: Attempt) -> float:
         if self._max_resource_attr is None or self._max_resource_attr not in attempt.config:
             return math.inf
@@ -232,12 +239,26 @@ class SimulatorBackend:
             raise OptionError(f"{self._max_resource_attr}={limit!r} is no number", "it tells the script where to end")
         return limit
 
-    def _enter(self, run: Run) -> None:
+    def _run(self, attempt: Attempt, now: float) -> Run | RecordedRun:
+        id = attempt.id
+        record = None if self._records is None else self._records.recorded(attempt)
+        if record is not None:
+            return RecordedRun(id, record, now, self._resource)
+        level = self._levels.get(id.trial_id, 0.0) if self._keeps else 0.0
+        at = now + self.simulator_config.delay_start
+        return Run(id, self._curve(attempt), at, level, self._limit(attempt), self.simulator_config, self._names)
+
+    def _resource(self, report: Report) -> float:
+        """Of a recorded report; 0 if it has none."""
+        value = report.metrics.get(self._names.resource or "")
+        return value if isinstance(value, (int, float)) else 0.0
+
+    def _enter(self, run: Run | RecordedRun) -> None:
         """Its next event may have changed."""
         self._entries = run.entry = self._entries + 1
         heappush(self._heap, (run.visible, run.entry, run))
 
-    def _ended(self, run: Run, now: float) -> None:
+    def _ended(self, run: Run | RecordedRun, now: float) -> None:
         trial_id = run.id.trial_id
         del self._runs[run.id]
         past = (self._attempts.pop(run.id), run.first, run.delivered)
