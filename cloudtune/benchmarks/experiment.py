@@ -24,7 +24,7 @@ from cloudtune.engine.state import AttemptState, TrialState
 from cloudtune.errors import OptionError
 from cloudtune.journal.events import Event
 from cloudtune.results.loading import find_experiment
-from cloudtune.space import Domain, config_space_from_json_dict
+from cloudtune.space import Domain, choice, config_space_from_json_dict, randint, uniform
 from cloudtune.trial import Attempt, AttemptId, Config, Metrics
 
 ELAPSED = "st_elapsed_time"
@@ -144,6 +144,14 @@ def _table(ledger: Ledger, space: Mapping[str, Any]) -> BlackboxTabular:
     fidelity_space = None if ledger.resource_attr is None else {ledger.resource_attr: _range(fidelities)}
     frame = pd.DataFrame(list(groups), columns=domains)
     return BlackboxTabular(frame, space, fidelity_space, values, fidelities, [ELAPSED, *names])
+
+
+def _range(fidelities: Sequence[float]) -> Domain:
+    """From the least to the most that was reported."""
+    low, high = fidelities[0], fidelities[-1]
+    if low == high:
+        return choice([low])
+    return randint(int(low), int(high)) if low == int(low) and high == int(high) else uniform(low, high)
 
 
 def _points(
