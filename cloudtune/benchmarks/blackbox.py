@@ -69,6 +69,11 @@ class Blackbox(ABC):
             f"{type(self).__name__} has no list of configurations", "any configuration of its space can be evaluated"
         )
 
+    def evaluations(self) -> Array:
+        """(N, S, F, M): everything about all configurations that were evaluated."""
+        seeds = range(self.num_seeds)
+        return np.array([[self.curves(each, seed) for seed in seeds] for each in self.all_configurations()])
+
     # -- what users ask ------------------------------------------------------------------------------------------------
 
     @property
@@ -139,9 +144,7 @@ class Blackbox(ABC):
 
         configurations = self.all_configurations()
         hyperparameters = pd.DataFrame(configurations, columns=list(self.configuration_space))
-        values = np.stack(
-            [[self.curves(each, seed) for each in configurations] for seed in range(self.num_seeds)]
-        )  # (S, N, F, M)
+        values = np.swapaxes(self.evaluations(), 0, 1)
         seeds, num, fidelities, objectives = values.shape
         repeated = pd.concat([hyperparameters] * seeds, ignore_index=True)
         if predict_curves or self._fidelity_values is None:

@@ -10,10 +10,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from cloudtune.backends.base import Experiment
-from cloudtune.backends.simulator import Curve, CurveSource, SimulatorBackend, SimulatorConfig
+from cloudtune.backends.simulator import Curve, CurveSource
 from cloudtune.benchmarks.blackbox import Blackbox
 from cloudtune.errors import ConfigSpaceError, OptionError
-from cloudtune.options import check_kind, named_options
 from cloudtune.space import Domain
 from cloudtune.trial import Attempt
 
@@ -88,47 +87,6 @@ def curves_of(blackbox: Blackbox, elapsed_time_attr: str) -> CurveSource:
     if isinstance(blackbox, HasCurves):
         return blackbox.curve_source(elapsed_time_attr)
     return BlackboxCurves(blackbox, elapsed_time_attr)
-
-
-@named_options({"tuner_sleep_time": "it is sleep_time of the Tuner, in simulated seconds"})
-class UserBlackboxBackend(SimulatorBackend):
-    """Trials out of a blackbox, in simulated time. ``blackbox`` is kept as an attribute.
-
-    ``elapsed_time_attr``: the objective that has the seconds from the beginning of training to each fidelity. Reports
-    carry under that name the seconds since the attempt began: after a pause, since it was resumed. The resource is the
-    blackbox's fidelity. The rest is documented at ``SimulatorBackend``.
-    """
-
-    def __init__(
-        self,
-        blackbox: Blackbox,
-        elapsed_time_attr: str,
-        max_resource_attr: str | None = None,
-        seed: int | None = None,
-        support_checkpointing: bool = True,
-        simulator_config: SimulatorConfig | None = None,
-        time_this_resource_attr: str | None = None,
-        charge_tuner_time: bool = False,
-        random_seed: int = 0,
-        delete_checkpoints: bool = False,
-        name: str | None = None,
-    ) -> None:
-        check_kind("blackbox", blackbox, Blackbox, "load_blackbox(…)[dataset], or a BlackboxTabular")
-        super().__init__(
-            curves_of(blackbox, elapsed_time_attr),
-            blackbox.fidelity_name(),
-            elapsed_time_attr,
-            max_resource_attr,
-            seed,
-            support_checkpointing,
-            simulator_config,
-            time_this_resource_attr,
-            charge_tuner_time,
-            random_seed,
-            delete_checkpoints,
-            name or "blackbox",
-        )
-        self.blackbox = blackbox
 
 
 def metrics_for_configuration(

@@ -71,6 +71,10 @@ class BlackboxTabular(Blackbox):
         values: Array = self.objectives_evaluations[self.row_of(configuration), seed]
         return values
 
+    def evaluations(self) -> Array:
+        values: Array = self.objectives_evaluations
+        return values
+
     def row_of(self, configuration: Config) -> int:
         """The row of a configuration. Raises ``ConfigSpaceError`` if it was not evaluated."""
         if self._rows is None:
@@ -123,6 +127,23 @@ class BlackboxTabular(Blackbox):
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_rows": None}
+
+
+def tabulated(blackbox: Blackbox, configurations: Sequence[Config] | None = None) -> BlackboxTabular:
+    """Any blackbox as a table of all configurations it was evaluated for, or of those given."""
+    import pandas as pd
+
+    chosen = blackbox.all_configurations() if configurations is None else configurations
+    seeds = range(blackbox.num_seeds)
+    values = np.array([[blackbox.curves(each, seed) for seed in seeds] for each in chosen])
+    return BlackboxTabular(
+        pd.DataFrame([dict(each) for each in chosen]),
+        blackbox.configuration_space,
+        blackbox.fidelity_space or None,
+        values,
+        blackbox.fidelity_values,
+        blackbox.objectives_names,
+    )
 
 
 def _rounded(key: tuple[object, ...]) -> tuple[object, ...]:

@@ -12,9 +12,9 @@ import pytest
 from cloudtune.backends import PythonBackend
 from cloudtune.backends.base import TrialBackend
 from cloudtune.baselines import ASHA
+from cloudtune.benchmarks.backends import UserBlackboxBackend
 from cloudtune.benchmarks.blackbox import from_function
 from cloudtune.benchmarks.experiment import ELAPSED, ExperimentBlackbox
-from cloudtune.benchmarks.simulated import UserBlackboxBackend
 from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.journal import events as ev
 from cloudtune.schedulers.base import TrialScheduler
