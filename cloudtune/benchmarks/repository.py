@@ -51,8 +51,8 @@ def load_blackbox(
     """A blackbox's data sets by name; ``dataset``: only that one.
 
     From this machine if it is there and ``skip_if_present``; else from ``s3_root`` (default: ``blackbox-repository/``
-    in the account's SageMaker bucket, if there is an account); else its recipe makes it, and it is kept on this machine,
-    and under ``s3_root`` if that is given. What functions compute is never stored.
+    in the account's SageMaker bucket, if there is an account); else its recipe makes it, and it is kept on this
+    machine, and under ``s3_root`` if that is given. What functions compute is never stored.
 
     Raises ``OptionError`` for a name or data set that isn't known, ``UserError`` if its recipe lacks files or packages.
     """

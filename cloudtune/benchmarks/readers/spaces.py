@@ -12,7 +12,7 @@ _WIDE = 10.0
 
 
 def observed_domain(values: Sequence[Any]) -> Domain:
-    """All values that occur: in order if they are numbers; on a logarithmic scale if these are positive and far apart."""
+    """All values that occur: in order if they are numbers; on a logarithmic scale if they are far apart."""
     distinct = sorted(set(values), key=lambda value: (isinstance(value, str), value))
     numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in distinct)
     if not numbers or len(distinct) == 1:

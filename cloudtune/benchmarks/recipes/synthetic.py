@@ -102,7 +102,7 @@ def trained(problem: Problem) -> Blackbox:
     """Falls over 27 epochs to exactly the function's value ``f``.
 
     After ``r`` epochs the loss is ``f + (10 + f - minimum) * (r ** -a - 27 ** -a)``. The rate ``a``, 0.5 to 1.5, grows
-    with the mean of the coordinates (in the unit cube), so that curves cross; an epoch takes 4 to 20 seconds, which grow
+    with the mean of the coordinates (in the unit cube), so that curves cross; an epoch takes 4 to 20 seconds, more
     with the first coordinate.
     """
 
@@ -142,8 +142,8 @@ def curve_blackboxes() -> dict[str, Blackbox]:
     """Families of curves ``limit + distance * r ** -rate`` over 27 epochs, by what makes them hard for schedulers.
 
     ``parallel``: the first epoch tells the order. ``crossing``: what ends best begins worst, and is ahead from epoch 4
-    on. ``costs``: parallel, with 1 to 32 seconds per epoch, and better the more an epoch costs. ``noisy``: crossing, with
-    five seeds that differ by a standard deviation of 0.05.
+    on. ``costs``: parallel, with 1 to 32 seconds per epoch, and better the more an epoch costs. ``noisy``: crossing,
+    with five seeds that differ by a standard deviation of 0.05.
     """
 
     def crossing(limit: float, width: float) -> _Shape:
