@@ -126,9 +126,9 @@ class BlackboxSurrogate(Blackbox):
         if self._differences:
             targets = self._differenced(targets)
         random = np.random.default_rng(random_seed)
+        model = make_surrogate() if surrogate is None else surrogate
         self._models = [
-            _fitted(surrogate or make_surrogate(), *_sampled(*part, max_fit_samples, random))
-            for part in _parts(inputs, targets, num_seeds)
+            _fitted(model, *_sampled(*part, max_fit_samples, random)) for part in _parts(inputs, targets, num_seeds)
         ]
 
     def _inputs(self, X: pd.DataFrame) -> Array:  # noqa: N803

@@ -77,12 +77,12 @@ def test_the_same_seed_gives_the_same_run_byte_for_byte(kind: str) -> None:
     assert journal(2) != first
 
 
-def test_hours_of_tuning_are_hours_of_simulated_time() -> None:
+def test_minutes_of_tuning_are_minutes_of_simulated_time() -> None:
     backend = crossing(max_resource_attr="epochs")
-    tuner, events = tuned(backend, asha(), StoppingCriterion(max_wallclock_time=3600.0), n_workers=2)
+    tuner, events = tuned(backend, asha(), StoppingCriterion(max_wallclock_time=600.0), n_workers=2)
     reports = [event for event in events if isinstance(event, ev.ReportObserved)]
-    assert max(report.tuner_time for report in reports) == pytest.approx(3600.0, abs=60.0)
-    assert tuner.tuning_status.wallclock_time >= 3600.0
+    assert max(report.tuner_time for report in reports) == pytest.approx(600.0, abs=60.0)
+    assert tuner.tuning_status.wallclock_time >= 600.0
 
 
 def test_without_delays_workers_are_never_idle() -> None:
