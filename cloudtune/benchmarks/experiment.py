@@ -38,14 +38,16 @@ class ExperimentBlackbox(Blackbox):
     equal configurations are seeds. In the simulator, an attempt that the experiment had, too (the same number, the same
     configuration), goes exactly as it went; ``sleep_time=0``, the same scheduler, seed and number of workers make the
     same decisions. Anything else takes curves and times from the table.
+
+    ``resource_attr``: the metric that counts units of work; default: its scheduler's. Without one, only the last report
+    of each trial is in the table.
     """
 
-    def __init__(self, events: Iterable[Event]) -> None:
+    def __init__(self, events: Iterable[Event], resource_attr: str | None = None) -> None:
         journal = list(events)
         ledger, started = read_ledger(journal)
         space = config_space_from_json_dict(started.metadata["config_space"])
-        self.resource_attr = ledger.resource_attr
-        self.table = _table(ledger, space)
+        self.table = _table(ledger, space, resource_attr or ledger.resource_attr)
         super().__init__(
             space,
             self.table.fidelity_space,
@@ -94,13 +96,16 @@ def blackbox_from_experiment(
     download_if_not_found: bool = True,
     local_path: str | Path | None = None,
     s3_path: str | None = None,
+    resource_attr: str | None = None,
 ) -> ExperimentBlackbox:
     """A blackbox out of the journal of a finished experiment, from this machine or else from S3.
 
-    For ``UserBlackboxBackend(blackbox, elapsed_time_attr="st_elapsed_time")``. Arguments as of ``load_experiment``.
+    For ``UserBlackboxBackend(blackbox, elapsed_time_attr="st_elapsed_time")``. ``resource_attr`` as of
+    ``ExperimentBlackbox``, the rest as of ``load_experiment``.
     Raises ``ExperimentNotFoundError``, and ``OptionError`` if it has no reports.
     """
-    return ExperimentBlackbox(find_experiment(tuner_name, download_if_not_found, local_path, s3_path).journal().read())
+    files = find_experiment(tuner_name, download_if_not_found, local_path, s3_path)
+    return ExperimentBlackbox(files.journal().read(), resource_attr)
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ class _Point:
     metrics: Metrics
 
 
-def _table(ledger: Ledger, space: Mapping[str, Any]) -> BlackboxTabular:
+def _table(ledger: Ledger, space: Mapping[str, Any], resource_attr: str | None) -> BlackboxTabular:
     import pandas as pd
 
     reports = defaultdict(list)
@@ -123,13 +128,13 @@ def _table(ledger: Ledger, space: Mapping[str, Any]) -> BlackboxTabular:
     groups: dict[tuple[Any, ...], list[list[_Point]]] = {}
     for trial_id, rows in reports.items():
         trial = ledger.trials[trial_id]
-        points = _points(trial, [(row.attempt, row.emitted_at, row.metrics) for row in rows], ledger.resource_attr)
+        points = _points(trial, [(row.attempt, row.emitted_at, row.metrics) for row in rows], resource_attr)
         if points:
             groups.setdefault(tuple(trial.trial.config[name] for name in domains), []).append(points)
     if not groups:
         raise OptionError("the experiment has no reports", "it can't be played again")
     names = _numbers(point.metrics for trials in groups.values() for points in trials for point in points)
-    names = [name for name in names if name != ledger.resource_attr]
+    names = [name for name in names if name != resource_attr]
     fidelities = sorted({point.resource for trials in groups.values() for points in trials for point in points})
     places = {resource: place for place, resource in enumerate(fidelities)}
     seeds = max(map(len, groups.values()))
@@ -141,7 +146,7 @@ def _table(ledger: Ledger, space: Mapping[str, Any]) -> BlackboxTabular:
                     point.elapsed,
                     *(_number(point.metrics.get(name)) for name in names),
                 ]
-    fidelity_space = None if ledger.resource_attr is None else {ledger.resource_attr: _range(fidelities)}
+    fidelity_space = None if resource_attr is None else {resource_attr: _range(fidelities)}
     frame = pd.DataFrame(list(groups), columns=domains)
     return BlackboxTabular(frame, space, fidelity_space, values, fidelities, [ELAPSED, *names])
 

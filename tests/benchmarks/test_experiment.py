@@ -11,10 +11,10 @@ import pytest
 
 from cloudtune.backends import PythonBackend
 from cloudtune.backends.base import TrialBackend
-from cloudtune.baselines import ASHA
+from cloudtune.baselines import ASHA, RandomSearch
 from cloudtune.benchmarks.backends import UserBlackboxBackend
 from cloudtune.benchmarks.blackbox import from_function
-from cloudtune.benchmarks.experiment import ELAPSED, ExperimentBlackbox
+from cloudtune.benchmarks.experiment import ELAPSED, ExperimentBlackbox, blackbox_from_experiment
 from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.journal import events as ev
 from cloudtune.schedulers.base import TrialScheduler
@@ -132,3 +132,98 @@ def test_so_does_one_of_real_processes_with_their_own_times(tmp_path: Path, monk
 def test_a_replay_replays_itself() -> None:
     first = replay(run(simulated(), asha("promotion"), sleep_time=5.0), asha("promotion"))
     assert decisions(replay(first, asha("promotion"))) == decisions(first)
+
+
+def test_a_limit_on_time_ends_the_replay_where_it_ended_the_experiment() -> None:
+    def limited(backend: TrialBackend) -> Sequence[ev.Event]:
+        storage = KeptJournal()
+        tuner = Tuner(
+            backend,
+            asha("stopping"),
+            StoppingCriterion(max_wallclock_time=100.0),
+            n_workers=3,
+            sleep_time=0.0,
+            storage=storage,
+            callbacks=[Quiet(1e9)],
+            save_tuner=False,
+            tuner_name="limited",
+        )
+        tuner.run()
+        return list(storage.kept.read(0))
+
+    original = limited(simulated())
+    again = limited(UserBlackboxBackend(ExperimentBlackbox(original), ELAPSED, max_resource_attr="epochs"))
+    assert decisions(again) == decisions(original)
+
+
+def test_what_was_found_out_is_a_table_with_the_seconds_of_work() -> None:
+    from cloudtune.backends.simulator import SimulatorConfig
+
+    delays = SimulatorConfig(3.0, 1.0, 1.0, 60.0, 0.0)
+    original = run(simulated(seed=0, simulator_config=delays), asha("promotion"))
+    blackbox = ExperimentBlackbox(original)
+    assert blackbox.fidelity_name() == "epoch"
+    assert blackbox.objectives_names[0] == ELAPSED
+    resumed = {event.trial_id for event in original if isinstance(event, ev.LaunchIntended) and event.attempt == 1}
+    configs = {event.trial_id: event.config for event in original if isinstance(event, ev.LaunchIntended)}
+    assert resumed
+    for trial_id in resumed:
+        config = configs[trial_id]
+        found, truth = blackbox(config, fidelity=2), irregular(config, 2, 0)
+        assert isinstance(found, dict)
+        assert found["loss"] == truth["loss"]
+        # neither the start of the machine nor the time in which it was paused is work
+        assert found[ELAPSED] == pytest.approx(truth["seconds"], abs=1e-3)
+
+
+def test_another_scheduler_gets_the_same_curves() -> None:
+    original = run(simulated(seed=0), RandomSearch({**SPACE, "epochs": 9}, "loss", random_seed=1), trials=20)
+    blackbox = ExperimentBlackbox(original, resource_attr="epoch")
+    restricted = RandomSearch(
+        {**SPACE, "epochs": 9},
+        "loss",
+        random_seed=2,
+        search_options={"restrict_configurations": [{**each, "epochs": 9} for each in blackbox.all_configurations()]},
+    )
+    played = run(UserBlackboxBackend(blackbox, ELAPSED, max_resource_attr="epochs"), restricted, trials=10)
+    reports = [event for event in played if isinstance(event, ev.ReportObserved)]
+    configs = {event.trial_id: event.config for event in played if isinstance(event, ev.LaunchIntended)}
+    assert len(reports) > 50
+    for report in reports:
+        truth = irregular(configs[report.trial_id], report.metrics["epoch"], 0)
+        assert report.metrics["loss"] == truth["loss"]
+
+
+def test_a_trial_that_is_stopped_sooner_than_it_was_ends_then() -> None:
+    original = run(simulated(), asha("stopping", seed=3))
+    other = asha("stopping", seed=3)
+    played = replay(original, other, workers=2)
+    assert decisions(played) != decisions(original)  # with two workers, others meet at the rungs
+    assert any(isinstance(event, ev.ExperimentFinished) for event in played)
+
+
+def test_an_experiment_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDTUNE_FOLDER", str(tmp_path))
+    tuner = Tuner(
+        simulated(),
+        asha("stopping"),
+        StoppingCriterion(max_num_trials_started=5),
+        n_workers=2,
+        callbacks=[Quiet(1e9)],
+        save_tuner=False,
+        tuner_name="on-disk",
+    )
+    tuner.run()
+    blackbox = blackbox_from_experiment(tuner.name)
+    assert blackbox.num_seeds == 1
+    assert blackbox.configuration_space == {**SPACE, "epochs": 9}
+    assert len(blackbox.all_configurations()) == len({row.trial_id for row in tuner.ledger.rows})
+
+
+def test_an_experiment_without_reports_is_no_blackbox() -> None:
+    from cloudtune.errors import OptionError
+
+    original = run(simulated(), asha("stopping"), trials=3)
+    silent = [event for event in original if not isinstance(event, (ev.ReportObserved, ev.DecisionMade))]
+    with pytest.raises(OptionError, match="no reports"):
+        ExperimentBlackbox(silent)
