@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cloudtune.backends.simulator import SimulatorBackend, SimulatorConfig
+from cloudtune.backends.simulator import SimulatorBackend, SimulatorClock, SimulatorConfig
 from cloudtune.benchmarks.blackbox import Blackbox
 from cloudtune.benchmarks.files import chosen
 from cloudtune.benchmarks.repository import load_blackbox
@@ -106,6 +106,34 @@ class BlackboxRepositoryBackend(UserBlackboxBackend):
             delete_checkpoints,
             blackbox_name if dataset is None else f"{blackbox_name}-{dataset}",
         )
+        self._made_of: dict[str, Any] = {
+            "blackbox_name": blackbox_name,
+            "elapsed_time_attr": elapsed_time_attr,
+            "max_resource_attr": max_resource_attr,
+            "seed": seed,
+            "support_checkpointing": support_checkpointing,
+            "dataset": dataset,
+            "surrogate": surrogate,
+            "surrogate_kwargs": surrogate_kwargs,
+            "add_surrogate_kwargs": add_surrogate_kwargs,
+            "config_space_surrogate": config_space_surrogate,
+            "simulator_config": simulator_config,
+            "time_this_resource_attr": time_this_resource_attr,
+            "charge_tuner_time": charge_tuner_time,
+            "random_seed": random_seed,
+            "delete_checkpoints": delete_checkpoints,
+            "s3_root": s3_root,
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a saved tuner names its blackbox: tables are large, and lie where they lie
+        return _made_again, (self._made_of, self.clock)
+
+
+def _made_again(made_of: dict[str, Any], clock: SimulatorClock) -> BlackboxRepositoryBackend:
+    backend = BlackboxRepositoryBackend(**made_of)
+    backend.clock = clock
+    return backend
 
 
 _SURROGATE_OPTIONS = ("predict_curves", "separate_seeds", "fit_differences", "max_fit_samples")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,6 +151,28 @@ def test_what_the_table_does_not_have_fails_its_trial_with_the_way_out() -> None
     )
     tuner, _ = tuned(UserBlackboxBackend(table, "seconds"), kept, StoppingCriterion(max_num_trials_started=9))
     assert sorted(trial.trial.config["x"] for trial in tuner.ledger.trials) == [0.25, 0.75]
+
+
+def test_a_saved_tuner_goes_on_in_simulated_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cloudtune.benchmarks import BlackboxRepositoryBackend
+    from cloudtune.results import load_experiment
+
+    monkeypatch.setenv("CLOUDTUNE_FOLDER", str(tmp_path))
+    backend = BlackboxRepositoryBackend("curves", "elapsed_time", "epochs", dataset="crossing")
+    tuner = Tuner(
+        backend,
+        asha(),
+        StoppingCriterion(max_num_trials_started=5),
+        n_workers=2,
+        callbacks=[Quiet(1e9)],
+        tuner_name="saved",
+    )
+    tuner.run()
+    again = load_experiment(tuner.name, load_tuner=True).tuner
+    assert again is not None
+    again.stop_criterion = StoppingCriterion(max_num_trials_started=9)
+    again.run()
+    assert len(again.ledger.trials) == 10
 
 
 def test_the_callback_of_other_simulators_is_welcome_and_not_needed() -> None:

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from cloudtune.benchmarks import load_blackbox, repository
-from cloudtune.benchmarks.readers import nasbench201
+from cloudtune.benchmarks.readers import nasbench201, yahpo
 from cloudtune.benchmarks.readers.raw import raw_path
 from cloudtune.errors import UserError
-from cloudtune.space import choice, logordinal, ordinal
+from cloudtune.space import choice, logordinal, ordinal, randint
 
 
 @pytest.fixture(autouse=True)
@@ -24,11 +24,11 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repository, "_download", lambda name, s3_root: False)
 
 
-@pytest.mark.parametrize("name", ["fcnet", "nasbench201", "lcbench", "pd1"])
+@pytest.mark.parametrize("name", ["fcnet", "nasbench201", "lcbench", "pd1", "yahpo-lcbench"])
 def test_missing_files_are_an_error_that_says_where_they_are_and_where_to_put_them(name: str) -> None:
     with pytest.raises(UserError) as caught:
         load_blackbox(name)
-    assert str(raw_path(name)) in str(caught.value)
+    assert str(raw_path(name.partition("-")[0])) in str(caught.value)
     assert "http" in caught.value.hint
 
 
@@ -226,6 +226,70 @@ def test_a_diverged_trial_ends_where_it_ended() -> None:
     config = {**table.all_configurations()[1]}
     curve = BlackboxCurves(table, "metric_elapsed_time").curve(Attempt(AttemptId(0, 0), config), 0)
     assert (list(curve.resources), list(curve.elapsed)) == ([1], [4.0])
+
+
+# -- YAHPO -------------------------------------------------------------------------------------------------------------
+
+
+def _yahpo_files(scenario: str, hyperparameters: list[Any], conditions: list[Any], encoding: dict[str, Any]) -> None:
+    folder = raw("yahpo", scenario)
+    folder.mkdir()
+    space = {"hyperparameters": hyperparameters, "conditions": conditions, "forbiddens": []}
+    (folder / "config_space.json").write_text(json.dumps(space))
+    (folder / "encoding.json").write_text(json.dumps(encoding))
+
+
+def test_yahpo(monkeypatch: pytest.MonkeyPatch) -> None:
+    hyperparameters = [
+        {"name": "cost", "type": "uniform_float", "log": True, "lower": 0.01, "upper": 100.0},
+        {"name": "degree", "type": "uniform_int", "log": False, "lower": 2, "upper": 5},
+        {"name": "gamma", "type": "uniform_float", "log": True, "lower": 0.01, "upper": 100.0},
+        {"name": "kernel", "type": "categorical", "choices": ["linear", "polynomial", "radial"]},
+        {"name": "num.impute.selected.cpo", "type": "categorical", "choices": ["impute.mean"]},
+        {"name": "repl", "type": "uniform_int", "log": False, "lower": 1, "upper": 10},
+        {"name": "task_id", "type": "categorical", "choices": ["1040", "6"]},
+        {"name": "tolerance", "type": "uniform_float", "log": True, "lower": 0.001, "upper": 1.0},
+        {"name": "trainsize", "type": "uniform_float", "log": False, "lower": 0.03, "upper": 1.0},
+    ]
+    conditions = [
+        {"child": "degree", "parent": "kernel", "type": "EQ", "value": "polynomial"},
+        {"child": "gamma", "parent": "kernel", "type": "IN", "values": ["radial"]},
+    ]
+    encoding = {
+        "kernel": {"#na#": 0, "linear": 1, "polynomial": 2, "radial": 3},
+        "num.impute.selected.cpo": {"#na#": 0, "impute.mean": 1},
+        "repl": {"#na#": 0, **{str(number): number for number in range(1, 11)}},
+        "task_id": {"#na#": 0, "1040": 1, "6": 2},
+    }
+    _yahpo_files("rbv2_svm", hyperparameters, conditions, encoding)
+    asked: list[tuple[Any, Any]] = []
+
+    def network(categories: Any, numbers: Any) -> Any:
+        assert (categories.dtype, numbers.dtype) == (np.int32, np.float32)
+        asked.append((categories, numbers))
+        return np.tile(numbers[:, -1:], (1, 7))
+
+    monkeypatch.setattr(yahpo, "_network", lambda folder: network)
+    blackboxes = load_blackbox("yahpo-rbv2_svm")
+    assert list(blackboxes) == ["1040", "6"]
+    svm = blackboxes["6"]
+    assert svm.configuration_space["degree"] == randint(2, 5)
+    assert set(svm.configuration_space) == {"cost", "degree", "gamma", "kernel", "num.impute.selected.cpo", "tolerance"}
+    config = {"cost": 1.0, "degree": 3, "gamma": 2.0, "kernel": "radial", "tolerance": 0.5}
+    config["num.impute.selected.cpo"] = "impute.mean"
+    found = svm(config, fidelity=10)
+    assert isinstance(found, dict)
+    assert found["acc"] == 0.5
+    ((categories, numbers),) = asked
+    assert categories[0].tolist() == [2, 3, 1, 10]
+    # cost, gamma, tolerance, degree, trainsize: a radial kernel has no degree
+    np.testing.assert_allclose(numbers[9], [1.0, 2.0, 0.5, 0.0, 0.5])
+
+
+def test_a_scenario_without_its_network_says_so() -> None:
+    _yahpo_files("iaml_glmnet", [{"name": "task_id", "type": "categorical", "choices": ["1"]}], [], {})
+    with pytest.raises(UserError, match="no network"):
+        load_blackbox("yahpo-iaml_glmnet")
 
 
 # -- domains ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -193,6 +194,15 @@ def test_the_backend_fits_a_surrogate(counted: list[str], offline: None) -> None
         )
     with pytest.raises(OptionError, match="name one"):
         BlackboxRepositoryBackend("counted", "seconds", dataset="small", surrogate_kwargs={"n_neighbors": 1})
+
+
+def test_a_saved_backend_names_its_table_and_keeps_its_clock(counted: list[str], offline: None) -> None:
+    backend = BlackboxRepositoryBackend("counted", "seconds", dataset="small", seed=1)
+    payload = pickle.dumps((backend, backend.clock))
+    assert len(payload) < 2000
+    again, clock = pickle.loads(payload)
+    assert again.clock is clock
+    assert again.blackbox(CONFIG, fidelity=1) == {"loss": 401.0, "seconds": 5.0}
 
 
 def test_nothing_but_what_is_asked_for_is_imported() -> None:

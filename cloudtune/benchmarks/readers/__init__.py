@@ -1,9 +1,12 @@
 """Published benchmarks, from the files that their authors published, where the user has them."""
 
+from functools import partial
+
 from cloudtune.benchmarks.readers.fcnet import read_fcnet
 from cloudtune.benchmarks.readers.lcbench import read_lcbench
 from cloudtune.benchmarks.readers.nasbench201 import read_nasbench201
 from cloudtune.benchmarks.readers.pd1 import read_pd1
+from cloudtune.benchmarks.readers.yahpo import SCENARIOS, read_yahpo
 from cloudtune.benchmarks.recipes.recipe import FunctionRecipe, TableRecipe
 
 READER_RECIPES: list[TableRecipe | FunctionRecipe] = [
@@ -30,5 +33,14 @@ READER_RECIPES: list[TableRecipe | FunctionRecipe] = [
         "optimizers of deep networks on 24 tasks; needs a surrogate or restrict_configurations",
         read_pd1,
         "Wang et al.: Pre-trained Gaussian processes for Bayesian optimization, 2021",
+    ),
+    *(
+        FunctionRecipe(
+            f"yahpo-{scenario}",
+            f"YAHPO Gym's {scenario}: a network that predicts, by instance",
+            partial(read_yahpo, scenario),
+            "Pfisterer et al.: YAHPO Gym, AutoML 2022",
+        )
+        for scenario in SCENARIOS
     ),
 ]

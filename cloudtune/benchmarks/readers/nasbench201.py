@@ -7,6 +7,7 @@ what became of each: ``full`` → ``all_results`` → (data set, seed) → dicts
 from __future__ import annotations
 
 import math
+import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,8 +54,11 @@ def read_nasbench201() -> dict[str, BlackboxTabular]:
 
 def _load(path: Path) -> Any:
     torch = needed("torch", "NAS-Bench-201's file", "torch")
-    # the file is a pickle: only numbers and containers are let in
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        # the file is a pickle: only numbers and containers are let in
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(f"{path} has more than numbers in it: {error}", f"get it again from {WHERE_FROM}") from error
 
 
 def tables_of(architectures: Sequence[str], infos: Mapping[int, Mapping[str, Any]]) -> dict[str, BlackboxTabular]:
