@@ -124,8 +124,10 @@ class Tuner:
         self.save_tuner = save_tuner
         self.start_jobs_without_delay = start_jobs_without_delay
         self.trial_backend_path = None if trial_backend_path is None else Path(trial_backend_path)
+        simulated = isinstance(trial_backend, BringsClock)
         self.clock = clock or (trial_backend.clock if isinstance(trial_backend, BringsClock) else SystemClock())
-        self.storage = storage or LocalStorage()
+        # the same seed gives a simulation again: it need not wait for the disk
+        self.storage = storage or LocalStorage(outlives_power=not simulated)
         # simulated time begins anew each day: it can't tell one experiment from the next
         self.name = self._named(tuner_name, suffix_tuner_name, (clock or SystemClock()).now())
         self.callbacks = _with_storing(checked_callbacks(callbacks), results_update_interval)

@@ -17,6 +17,7 @@ from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.journal import events as ev
 from cloudtune.schedulers.base import TrialScheduler
 from cloudtune.space import randint, uniform
+from cloudtune.testing import FakeBackend, FakeCloud
 from cloudtune.trial import Status
 from cloudtune.tuner import Tuner
 from tests.tuning import KeptJournal, Quiet
@@ -173,6 +174,23 @@ def test_a_saved_tuner_goes_on_in_simulated_time(tmp_path: Path, monkeypatch: py
     again.stop_criterion = StoppingCriterion(max_num_trials_started=9)
     again.run()
     assert len(again.ledger.trials) == 10
+
+
+def test_a_simulation_does_not_wait_for_the_disk_and_everything_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    options: dict[str, Any] = {"callbacks": [Quiet(1e9)], "save_tuner": False, "results_update_interval": 1e9}
+    criterion = StoppingCriterion(max_num_trials_started=2)
+    blackbox = from_function(SPACE, steady, {"epoch": randint(1, 3)})
+    scheduler = RandomSearch(SPACE, "loss", random_seed=0)
+    Tuner(UserBlackboxBackend(blackbox, "seconds"), scheduler, criterion, 1, **options).run()
+    assert synced == []
+    cloud = FakeCloud(lambda config, epoch: {"loss": config["x"]})
+    scheduler = RandomSearch(SPACE, "loss", random_seed=0)
+    Tuner(FakeBackend(cloud), scheduler, criterion, 1, clock=cloud.clock, **options).run()
+    assert synced
 
 
 def test_the_callback_of_other_simulators_is_welcome_and_not_needed() -> None:
