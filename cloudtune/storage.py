@@ -39,10 +39,15 @@ class ExperimentStorage(Protocol):
 
 
 class LocalStorage:
-    """All in the experiment's folder on this machine."""
+    """All in the experiment's folder on this machine. ``outlives_power`` is as of ``FileJournal``."""
+
+    _outlives_power = True  # also of those that were saved by an earlier version
+
+    def __init__(self, outlives_power: bool = True) -> None:
+        self._outlives_power = outlives_power
 
     def journal(self, folder: Path) -> JournalStore:
-        return FileJournal(folder / JOURNAL_FOLDER)
+        return FileJournal(folder / JOURNAL_FOLDER, self._outlives_power)
 
     def publish(self, file: Path) -> None:
         pass

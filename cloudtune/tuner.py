@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from cloudtune.backends.base import Experiment, TrialBackend
+from cloudtune.backends.base import BringsClock, Experiment, TrialBackend
 from cloudtune.callbacks.base import CallbackList, TunerCallback
 from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.callbacks.removal import check_retention, removal_callbacks
@@ -72,7 +72,7 @@ class Tuner:
     ``start_jobs_without_delay``: if False, a job that was asked to stop occupies its worker until it has stopped:
     never more than ``n_workers`` jobs at a time, as quotas and warm pools want it.
     ``trial_backend_path``: folder for the trials' own files; default: the experiment's.
-    ``clock``, ``storage``: the seams (``cloudtune.clock``, ``cloudtune.storage``).
+    ``clock``, ``storage``: the seams (``cloudtune.clock``, ``cloudtune.storage``). A simulator brings its own clock.
 
     Raises ``OptionError`` for arguments that make no sense.
     """
@@ -124,9 +124,12 @@ class Tuner:
         self.save_tuner = save_tuner
         self.start_jobs_without_delay = start_jobs_without_delay
         self.trial_backend_path = None if trial_backend_path is None else Path(trial_backend_path)
-        self.clock = clock or SystemClock()
-        self.storage = storage or LocalStorage()
-        self.name = self._named(tuner_name, suffix_tuner_name)
+        simulated = isinstance(trial_backend, BringsClock)
+        self.clock = clock or (trial_backend.clock if isinstance(trial_backend, BringsClock) else SystemClock())
+        # the same seed gives a simulation again: it need not wait for the disk
+        self.storage = storage or LocalStorage(outlives_power=not simulated)
+        # simulated time begins anew each day: it can't tell one experiment from the next
+        self.name = self._named(tuner_name, suffix_tuner_name, (clock or SystemClock()).now())
         self.callbacks = _with_storing(checked_callbacks(callbacks), results_update_interval)
         if not any(isinstance(callback, ProgressCallback) for callback in self.callbacks):
             self.callbacks.append(ProgressCallback(print_update_interval))
@@ -135,10 +138,10 @@ class Tuner:
         self._session: Session | None = None
         self._stop_wanted: str | None = None
 
-    def _named(self, tuner_name: str | None, suffix: bool) -> str:
+    def _named(self, tuner_name: str | None, suffix: bool, now: float) -> str:
         script = self.trial_backend.entry_point
         base = default_base(script.stem if script else None) if tuner_name is None else check_tuner_name(tuner_name)
-        return check_tuner_name(suffixed(base, self.clock.now()) if suffix else base)
+        return check_tuner_name(suffixed(base, now) if suffix else base)
 
     @property
     def tuner_path(self) -> Path:

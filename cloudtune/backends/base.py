@@ -145,3 +145,11 @@ class TellsCheckpoints(Protocol):
 
         None if there is none. Cheap: one call. Raises errors of ``cloudtune.errors``.
         """
+
+
+@runtime_checkable
+class BringsClock(Protocol):
+    """A backend in whose world time passes otherwise than here: a tuner takes its clock, unless it is given one."""
+
+    @property
+    def clock(self) -> Clock: ...

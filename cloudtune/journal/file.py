@@ -18,10 +18,13 @@ class FileJournal:
     """JSON lines in ``{folder}/events.jsonl``; one writer at a time, held by a lock that dies with its process.
 
     A crash can tear the last line only: it is dropped with a warning, and overwritten by the next append.
+    ``outlives_power``: what is appended is on the disk when ``append`` returns. Otherwise it outlives the process, but
+    not the machine's power: for what can be done again in seconds, since waiting for a disk takes longer than all else.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, outlives_power: bool = True) -> None:
         self.path = folder / "events.jsonl"
+        self._outlives_power = outlives_power
         self._writer: BinaryIO | None = None
         self._seq = 0
 
@@ -44,7 +47,8 @@ class FileJournal:
             raise conflict(f"{self._seq} events, not {expected_seq}")
         file.write("".join(to_line(event) + "\n" for event in events).encode())
         file.flush()
-        os.fsync(file.fileno())
+        if self._outlives_power:
+            os.fsync(file.fileno())
         self._seq += len(events)
 
     def close(self) -> None:
