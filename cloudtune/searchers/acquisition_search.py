@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cloudtune.searchers.lattice import Array, Lattice
 from cloudtune.surrogates.acquisition import DifferentiableScore, Score
@@ -39,13 +40,13 @@ class AcquisitionSearch:
         order = np.argsort(-values, kind="stable")
         points, values = points[order], values[order]
         if self._local:
-            starts = self._starts(points, order < len(anywhere))
+            starts = self._starts(order < len(anywhere))
             improved, reached = self._improved(score, points[starts], values[starts])
             points, values = np.concatenate([improved, points]), np.concatenate([reached, values])
             points = points[np.argsort(-values, kind="stable")]
         return points
 
-    def _starts(self, points: Array, anywhere: Array) -> list[int]:
+    def _starts(self, anywhere: NDArray[np.bool_]) -> list[int]:
         """The best from anywhere and the best near good points: one kind alone may all lie in one place."""
         half = max(self._effort.starts // 2, 1)
         first = np.flatnonzero(anywhere)[:half].tolist()
@@ -95,7 +96,7 @@ def perturbed(centers: Array, count: int, random_state: np.random.Generator) -> 
     sizes = 10.0 ** random_state.uniform(-3.0, -0.5, (count, 1))
     shares = random_state.uniform(0.0, 1.0, (count, 1))
     moved = random_state.random((count, d)) < np.maximum(shares, 1.5 / d)
-    return np.clip(around + moved * sizes * random_state.standard_normal((count, d)), 0.0, 1.0)
+    return np.asarray(np.clip(around + moved * sizes * random_state.standard_normal((count, d)), 0.0, 1.0))
 
 
 def _comparable(values: Array) -> Array:

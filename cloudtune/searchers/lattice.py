@@ -33,7 +33,7 @@ class Categories:
     def others(self, row: Array) -> Array:
         """``(m, width)``: what these dimensions could be instead."""
         corners = np.eye(self.dimensions.stop - self.dimensions.start)
-        return corners[corners @ row[self.dimensions] == 0.0]
+        return np.asarray(corners[corners @ row[self.dimensions] == 0.0])
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,14 @@ def most_likely(likelihood: MarginalLikelihood, starts: Sequence[Array], searche
     if len(starts) > searches:
         starts = sorted(starts, key=lambda start: likelihood(start)[0])[:searches]
     best, least = starts[0], np.inf
+    bounds = list(zip(*(bound.tolist() for bound in likelihood.layout.bounds), strict=True))
     for start in starts:
         found = minimize(
             likelihood,
             start,
             jac=True,
             method="L-BFGS-B",
-            bounds=np.stack(likelihood.layout.bounds, axis=1),
+            bounds=bounds,
             options={"maxiter": iterations, "ftol": ENOUGH / 10, "gtol": ENOUGH * 10},
         )
         if found.fun < least and np.isfinite(found.x).all():

@@ -218,6 +218,6 @@ def subset(targets: Array, most: int | None, top_fraction: float, random_state: 
     if most is None or n <= most:
         return slice(None)
     order = np.argsort(targets, kind="stable")
-    top = min(max(int(round(top_fraction * most)), 1), most)
+    top = min(max(round(top_fraction * most), 1), most)
     others = random_state.choice(order[top:], most - top, replace=False)
     return np.sort(np.concatenate([order[:top], others]))

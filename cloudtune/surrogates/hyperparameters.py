@@ -48,13 +48,13 @@ class Layout:
 
     @cached_property
     def mean(self) -> Array:
-        scale = [math.sqrt(2.0) + 0.5 * math.log(max(self.names, 1))] * self.scales
+        scale = [SCALE_PRIOR[0] + 0.5 * math.log(max(self.names, 1))] * self.scales
         return np.array([*scale, NOISE_PRIOR[0], *[0.0] * (2 * self.warped), *[0.5] * self.boxcox])
 
     @cached_property
     def std(self) -> Array:
         return np.array(
-            [*[math.sqrt(3.0)] * self.scales, NOISE_PRIOR[1], *[0.75] * (2 * self.warped), *[1.0] * self.boxcox]
+            [*[SCALE_PRIOR[1]] * self.scales, NOISE_PRIOR[1], *[0.75] * (2 * self.warped), *[1.0] * self.boxcox]
         )
 
     @cached_property
@@ -67,9 +67,7 @@ class Layout:
     @cached_property
     def start(self) -> Array:
         """Where a search without earlier knowledge begins: shorter scales than the prior's, which data can lengthen."""
-        vector = self.mean.copy()
-        vector[: self.scales] -= 1.0
-        return vector
+        return self.mean
 
     def unpack(self, vector: Array) -> Hyperparameters:
         p, q = self.scales, self.warped
@@ -98,6 +96,7 @@ class Layout:
         return np.clip(np.array(numbers, dtype=np.float64), *self.bounds)
 
 
+SCALE_PRIOR = (-1.0, 0.7)
 NOISE_PRIOR = (math.log(1e-4), 3.0)
 NOISE_BOUNDS = (math.log(1e-9), math.log(2.0))
 SCALE_BOUNDS = (math.log(0.02), math.log(200.0))

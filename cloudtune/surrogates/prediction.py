@@ -55,8 +55,8 @@ class DifferentiablePredictor(Predictor, Protocol):
 class Fit:
     """A model fitted to observations, in its own monotone scale of the targets.
 
-    ``incumbents``: ``(s,)`` or ``(1,)``, the least expected value among what is known, per member; in the model's scale,
-    like what ``predictor`` predicts. ``forward``: targets to the model's scale (a constraint's threshold, say).
+    ``incumbents``: ``(s,)`` or ``(1,)``, the least expected value among what is known, per member; in the model's
+    scale, like what ``predictor`` predicts. ``forward``: targets to the model's scale (a constraint's threshold, say).
     ``backward``: from it. ``carried``: JSON for the next fit, None if hyperparameters were not fitted this time.
     """
 
