@@ -11,6 +11,9 @@ from cloudtune.searchers.lattice import Array, Lattice
 from cloudtune.surrogates.acquisition import DifferentiableScore, Score
 from cloudtune.surrogates.ascent import ascend
 
+ENOUGH = 1e-3
+"""Scores, logarithms in general, that differ by less are as good as the same."""
+
 
 @dataclass(frozen=True)
 class SearchEffort:
@@ -63,27 +66,25 @@ class AcquisitionSearch:
                 points, values = ascend(score, points, lattice.continuous, effort.iterations)
             elif lattice.continuous.any():
                 break
-            if (values - before).max() < 1e-3:
+            if (values - before).max() < ENOUGH:
                 break
         return points, _comparable(values)
 
     def _swept(self, score: Score, points: Array, values: Array) -> tuple[Array, Array]:
         """One discrete hyperparameter changed at a time, as long as that helps."""
         points, values = points.copy(), values.copy()
-        going = list(range(len(points)))
+        going = np.arange(len(points))
         for _ in range(self._effort.sweeps):
-            around = [self._lattice.neighbours(points[row]) for row in going]
-            if not going or not len(around[0]):
+            around = self._lattice.neighbours(points[going])
+            scored = _comparable(score.values(around.reshape(-1, self._lattice.dimension))).reshape(around.shape[:2])
+            winners = scored.argmax(axis=1)
+            rows = np.arange(len(going))
+            better = scored[rows, winners] > values[going] + ENOUGH
+            points[going[better]] = around[rows, winners][better]
+            values[going[better]] = scored[rows, winners][better]
+            going = going[better]
+            if not len(going):
                 break
-            scored = _comparable(score.values(np.concatenate(around)))
-            ends = np.cumsum([len(block) for block in around])
-            still = []
-            for row, block, found in zip(going, around, np.split(scored, ends[:-1]), strict=True):
-                best = int(found.argmax())
-                if found[best] > values[row]:
-                    points[row], values[row] = block[best], found[best]
-                    still.append(row)
-            going = still
         return points, values
 
 

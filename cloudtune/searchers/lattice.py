@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 TABLE = 2048
 """Domains with more values count as continuous: their values lie so close that rounding is all the same."""
 FEW = 16
-"""Of a domain with so many values, all are tried when one hyperparameter is changed."""
+"""Of a domain with so many values, all are tried when one hyperparameter is changed; of others, as many."""
 
 
 @dataclass(frozen=True)
@@ -30,35 +30,33 @@ class Categories:
         block[:] = 0.0
         block[np.arange(len(block)), winners] = 1.0
 
-    def others(self, row: Array) -> Array:
-        """``(m, width)``: what these dimensions could be instead."""
+    def choices(self, points: Array) -> Array:
+        """``(n, m, width)``: what these dimensions could be instead, among it what they are."""
         corners = np.eye(self.dimensions.stop - self.dimensions.start)
-        return np.asarray(corners[corners @ row[self.dimensions] == 0.0])
+        return np.broadcast_to(corners, (len(points), *corners.shape))
 
 
-@dataclass(frozen=True)
 class Steps:
     """One dimension with finitely many values, at ``units``, increasing."""
 
-    dimensions: slice
-    units: Array
+    def __init__(self, dimensions: slice, units: Array) -> None:
+        self.dimensions = dimensions
+        self._units = units
+        self._middles = 0.5 * (units[1:] + units[:-1])
+        wider = np.unique(np.geomspace(1, max(len(units) // 2, 1), FEW // 2).astype(np.intp))
+        self._steps = np.concatenate([-wider[::-1], wider])
 
     def snap(self, points: Array) -> None:
-        middles = 0.5 * (self.units[1:] + self.units[:-1])
         column = points[:, self.dimensions.start]
-        column[:] = self.units[np.searchsorted(middles, column)]
+        column[:] = self._units[self._middles.searchsorted(column)]
 
-    def others(self, row: Array) -> Array:
-        """All other values if they are few; else the nearest ones, and ever wider steps in both directions."""
-        count = len(self.units)
-        place = int(np.abs(self.units - row[self.dimensions.start]).argmin())
-        if count <= FEW:
-            places = np.delete(np.arange(count), place)
-        else:
-            steps = np.unique(np.geomspace(1, count / 2, 6).astype(np.int64))
-            places = np.concatenate([place - steps, place + steps])
-            places = places[(places >= 0) & (places < count)]
-        return self.units[places][:, None]
+    def choices(self, points: Array) -> Array:
+        """All values if they are few; else the nearest ones, and ever wider steps in both directions."""
+        if len(self._units) <= FEW:
+            return np.broadcast_to(self._units[:, None], (len(points), len(self._units), 1))
+        places = self._middles.searchsorted(points[:, self.dimensions.start])
+        places = np.clip(places[:, None] + self._steps, 0, len(self._units) - 1)
+        return np.asarray(self._units[places])[:, :, None]
 
 
 class Lattice:
@@ -86,14 +84,14 @@ class Lattice:
         snapped = np.clip(points, 0.0, 1.0)
         for each in self.discrete:
             each.snap(snapped)
-        return snapped
+        return np.asarray(snapped)
 
-    def neighbours(self, point: Array) -> Array:
-        """``(m, d)``: with one discrete hyperparameter changed."""
-        changed = []
+    def neighbours(self, points: Array) -> Array:
+        """``(n, m, d)``: around each point, those with one discrete hyperparameter changed (or not, now and then)."""
+        changed = [np.empty((len(points), 0, self.dimension))]
         for each in self.discrete:
-            others = each.others(point)
-            block = np.repeat(point[None, :], len(others), axis=0)
-            block[:, each.dimensions] = others
+            choices = each.choices(points)
+            block = np.repeat(points[:, None, :], choices.shape[1], axis=1)
+            block[:, :, each.dimensions] = choices
             changed.append(block)
-        return np.concatenate(changed) if changed else np.empty((0, self.dimension))
+        return np.concatenate(changed, axis=1)

@@ -20,7 +20,7 @@ def most_likely(likelihood: MarginalLikelihood, starts: Sequence[Array], searche
     Where the likelihood can be computed nowhere, the first start.
     """
     if len(starts) > searches:
-        starts = sorted(starts, key=lambda start: likelihood(start)[0])[:searches]
+        starts = sorted(starts, key=likelihood.value)[:searches]
     best, least = starts[0], np.inf
     bounds = list(zip(*(bound.tolist() for bound in likelihood.layout.bounds), strict=True))
     for start in starts:

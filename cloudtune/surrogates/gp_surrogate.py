@@ -19,6 +19,9 @@ from cloudtune.surrogates.prediction import Array, Fit
 from cloudtune.surrogates.slice_sampling import slice_samples
 from cloudtune.surrogates.targets import BoxCox, Scale, Standard
 
+COARSE = 50
+"""With twice as many observations or more, a search without an earlier result begins with so many."""
+
 
 @dataclass(frozen=True)
 class GaussianProcessOptions:
@@ -37,8 +40,8 @@ class GaussianProcessOptions:
     max_size_data_for_model: int | None = 1000
     max_size_top_fraction: float = 0.25
     mcmc_samples: int = 8
-    mcmc_burn_in: int = 20
-    mcmc_thinning: int = 2
+    mcmc_burn_in: int = 4
+    mcmc_thinning: int = 1
 
 
 class GaussianProcessSurrogate:
@@ -125,25 +128,30 @@ class GaussianProcessSurrogate:
         options = self.options
         # few observations say as much about length scales as all of them
         kept = subset(targets, options.opt_max_size, 0.5, random_state)
-        if isinstance(scale, BoxCox):
-            logs = np.log(targets[kept] / scale.mean)
-            likelihood = MarginalLikelihood(points[kept], logs, self.dimensions, layout, scale.scale)
-        else:
-            likelihood = MarginalLikelihood(points[kept], scale.forward(targets[kept]), self.dimensions, layout)
+        likelihood = self._likelihood(layout, scale, points[kept], targets[kept])
+        lower, upper = layout.bounds
         starts = [layout.start]
         if earlier and options.opt_warmstart:
-            starts.insert(0, earlier[-1])
-            searches = 1
+            best = most_likely(likelihood, [earlier[-1], *starts], 1, options.opt_maxiter)
         else:
-            lower, upper = layout.bounds
             for _ in range(options.opt_nstarts - 1):
                 drawn = layout.mean + layout.std * random_state.standard_normal(layout.size)
                 starts.append(np.clip(drawn, lower, upper))
-            searches = options.opt_nstarts
-        best = most_likely(likelihood, starts, searches, options.opt_maxiter)
+            if len(likelihood.points) >= 2 * COARSE:
+                rough = subset(targets, COARSE, 0.5, random_state)
+                coarse = self._likelihood(layout, scale, points[rough], targets[rough])
+                starts = [most_likely(coarse, starts, options.opt_nstarts, options.opt_maxiter), layout.start]
+                best = most_likely(likelihood, starts, 1, options.opt_maxiter)
+            else:
+                best = most_likely(likelihood, starts, options.opt_nstarts, options.opt_maxiter)
         if options.gp_hyperparameters == "map":
             return [best]
         return self._sample(likelihood, best, random_state)
+
+    def _likelihood(self, layout: Layout, scale: Scale, points: Array, targets: Array) -> MarginalLikelihood:
+        if isinstance(scale, BoxCox):
+            return MarginalLikelihood(points, np.log(targets / scale.mean), self.dimensions, layout, scale.scale)
+        return MarginalLikelihood(points, scale.forward(targets), self.dimensions, layout)
 
     def _sample(self, likelihood: MarginalLikelihood, start: Array, random_state: np.random.Generator) -> list[Array]:
         lower, upper = likelihood.layout.bounds
@@ -151,7 +159,7 @@ class GaussianProcessSurrogate:
         def log_density(vector: Array) -> float:
             if (vector < lower).any() or (vector > upper).any():
                 return -math.inf
-            objective = likelihood(vector)[0]
+            objective = likelihood.value(vector)
             return -objective if objective < IMPOSSIBLE else -math.inf
 
         if not math.isfinite(log_density(start)):

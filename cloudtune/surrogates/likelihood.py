@@ -10,7 +10,7 @@ from scipy.linalg import lapack
 
 from cloudtune.surrogates.hyperparameters import Hyperparameters, Layout
 from cloudtune.surrogates.inputs import Dimensions, warp, warp_slopes
-from cloudtune.surrogates.matern import matern52_and_slope, squared_distances
+from cloudtune.surrogates.matern import matern52, matern52_and_slope, squared_distances
 from cloudtune.surrogates.prediction import Array
 from cloudtune.surrogates.targets import boxcox, boxcox_slope
 
@@ -20,6 +20,16 @@ MEAN_VARIANCE = 1.0
 SIGNAL_PRIOR = (1.0, 1.0)
 """Shape and rate of the inverse gamma prior of the signal variance, of standardized targets."""
 IMPOSSIBLE = 1e10
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """``weights``: C^-1 (y - m). ``ratio``: one over the signal variance. ``objective``: without the prior."""
+
+    factor: Array
+    weights: Array
+    ratio: float
+    objective: float
 
 
 @dataclass(frozen=True)
@@ -42,37 +52,35 @@ class MarginalLikelihood:
         over ``log_scale``."""
         return boxcox(self.targets, learned.boxcox) / self.log_scale if self.layout.boxcox else self.targets
 
-    def __call__(self, vector: Array) -> tuple[float, Array]:
-        """Minus the log posterior of the hyperparameters, up to a constant, and its gradient."""
+    def value(self, vector: Array) -> float:
+        """Minus the log posterior of the hyperparameters, up to a constant."""
         learned = self.layout.unpack(vector)
         features = features_of(self.points, learned, self.dimensions)
-        values, slope = matern52_and_slope(squared_distances(features, features))
-        n = len(features)
-        values.flat[:: n + 1] = 1.0 + learned.noise + JITTER
-        factor, failed = lapack.dpotrf(values.T, lower=1, clean=0)
-        if failed:
-            return IMPOSSIBLE, np.zeros_like(vector)
-        targets = self.values_at(learned)
-        ones_and_targets = np.stack([np.ones(n), targets], axis=1)
-        solved, _ = lapack.dpotrs(factor, ones_and_targets, lower=1)
-        mean = float(solved[:, 1].sum() / (solved[:, 0].sum() + 1.0 / MEAN_VARIANCE))
-        weights = solved[:, 1] - mean * solved[:, 0]
-        shape, rate = SIGNAL_PRIOR
-        squares = float((targets - mean) @ weights) + mean * mean / MEAN_VARIANCE + 2.0 * rate
-        count = n + 2.0 * shape
-        log_prior, by_prior = self.layout.log_prior(vector)
-        half_log_determinant = float(np.log(np.diagonal(factor)).sum())
-        objective = half_log_determinant + 0.5 * count * math.log(squares) - log_prior
+        kernel = matern52(squared_distances(features, features))
+        kernel.flat[:: len(kernel) + 1] = 1.0 + learned.noise + JITTER
+        solved = self._solved(kernel, learned)
+        return IMPOSSIBLE if solved is None else solved.objective - self.layout.log_prior(vector)[0]
 
-        inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
+    def __call__(self, vector: Array) -> tuple[float, Array]:
+        """``value`` and its gradient."""
+        learned = self.layout.unpack(vector)
+        features = features_of(self.points, learned, self.dimensions)
+        kernel, slope = matern52_and_slope(squared_distances(features, features))
+        kernel.flat[:: len(kernel) + 1] = 1.0 + learned.noise + JITTER
+        solved = self._solved(kernel, learned)
+        if solved is None:
+            return IMPOSSIBLE, np.zeros_like(vector)
+        weights, ratio = solved.weights, solved.ratio
+        log_prior, by_prior = self.layout.log_prior(vector)
+        inverse, _ = lapack.dpotri(solved.factor, lower=1, overwrite_c=1)
         gradient = -by_prior
         p = self.layout.scales
-        ratio = count / squares
         trace = float(np.trace(inverse)) - ratio * float(weights @ weights)
         gradient[p] += 0.5 * learned.noise * trace
         # Only the lower triangle of the inverse is there: G = (C^-1 - ratio w w') * slope, strictly below the diagonal.
         inverse -= np.outer(ratio * weights, weights)
-        lower = np.tril(inverse * slope, -1)
+        inverse *= slope.T
+        lower = np.tril(inverse, -1)
         pulls = (lower.sum(axis=0) + lower.sum(axis=1))[:, None] * features
         pulls -= lower @ features
         pulls -= lower.T @ features
@@ -82,7 +90,23 @@ class MarginalLikelihood:
             self._add_warping(gradient, learned, pulls)
         if self.layout.boxcox:
             gradient[-1] += ratio * float(weights @ boxcox_slope(self.targets, learned.boxcox)) / self.log_scale
-        return objective, gradient
+        return solved.objective - log_prior, gradient
+
+    def _solved(self, kernel: Array, learned: Hyperparameters) -> _Solved | None:
+        """None if the matrix is not positive definite in floating point."""
+        factor, failed = lapack.dpotrf(kernel.T, lower=1, clean=0, overwrite_a=1)
+        if failed:
+            return None
+        targets = self.values_at(learned)
+        n = len(targets)
+        solved, _ = lapack.dpotrs(factor, np.stack([np.ones(n), targets], axis=1), lower=1)
+        mean = float(solved[:, 1].sum() / (solved[:, 0].sum() + 1.0 / MEAN_VARIANCE))
+        weights = solved[:, 1] - mean * solved[:, 0]
+        shape, rate = SIGNAL_PRIOR
+        squares = float((targets - mean) @ weights) + mean * mean / MEAN_VARIANCE + 2.0 * rate
+        count = n + 2.0 * shape
+        objective = float(np.log(np.diagonal(factor)).sum()) + 0.5 * count * math.log(squares)
+        return _Solved(factor, weights, count / squares, objective)
 
     def _add_warping(self, gradient: Array, learned: Hyperparameters, pulls: Array) -> None:
         p, q = self.layout.scales, self.layout.warped
