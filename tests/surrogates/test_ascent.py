@@ -15,7 +15,7 @@ class Bowl:
         self.top, self.curvature = top, curvature
 
     def values(self, points: Array) -> Array:
-        return -(((points - self.top) @ self.curvature) * (points - self.top)).sum(axis=1)
+        return np.asarray(-(((points - self.top) @ self.curvature) * (points - self.top)).sum(axis=1))
 
     def values_and_gradients(self, points: Array) -> tuple[Array, Array]:
         return self.values(points), -2 * (points - self.top) @ self.curvature
@@ -47,7 +47,7 @@ def test_what_is_not_free_stays() -> None:
 def test_it_never_gets_worse() -> None:
     class Rough(Bowl):
         def values(self, points: Array) -> Array:
-            return super().values(points) + np.sin(200 * points).sum(axis=1)
+            return np.asarray(super().values(points) + np.sin(200 * points).sum(axis=1))
 
     rough = Rough(np.full(3, 0.5), CURVATURE)
     _, values = ascend(rough, STARTS, ALL, iterations=10)

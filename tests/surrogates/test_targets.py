@@ -20,6 +20,20 @@ def test_standard_targets_are_of_the_order_of_one(targets: list[float]) -> None:
     np.testing.assert_allclose(scale.backward(values), given, rtol=1e-6, atol=1e-12 * np.abs(given).max())
 
 
+def test_a_target_far_above_leaves_the_others_their_differences() -> None:
+    targets = np.array([*np.linspace(0.0, 1.0, 20), 1e30])
+    scale = Standard.of(targets)
+    values = scale.forward(targets)
+    assert np.ptp(values[:-1]) > 0.8
+    assert values[-1] > values[:-1].max()
+    np.testing.assert_allclose(scale.backward(values[:-1]), targets[:-1], atol=1e-9)
+
+
+def test_ordinary_targets_are_only_shifted_and_scaled() -> None:
+    targets = np.random.default_rng(0).standard_normal(50)
+    np.testing.assert_allclose(Standard.of(targets).forward(targets), (targets - targets.mean()) / targets.std())
+
+
 def test_boxcox_is_the_logarithm_at_0_and_minus_one_at_1() -> None:
     y = np.array([0.1, 1.0, 7.0])
     np.testing.assert_allclose(boxcox(np.log(y), 0.0), np.log(y))
