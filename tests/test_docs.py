@@ -66,7 +66,14 @@ def blocks(page: Path) -> list[Block]:
     return [Block(page.name, number, code, not mark) for number, (mark, code) in enumerate(found, 1)]
 
 
-SEARCHING = ["simulation.md", "searchers.md", "hyperband.md", "synchronous.md", "early-stopping.md"]
+SEARCHING = [
+    "bayesian-optimization.md",
+    "simulation.md",
+    "searchers.md",
+    "hyperband.md",
+    "synchronous.md",
+    "early-stopping.md",
+]
 """Pages whose samples need nothing but this machine."""
 
 ALL_BLOCKS = [block for page in PAGES for block in blocks(page)]

@@ -42,6 +42,7 @@ class Observations:
 
     def __init__(self, metric: str, mode: str, resource_attr: str | None = None) -> None:
         self.metric = metric
+        self.mode = mode
         self.resource_attr = resource_attr
         self._sign = 1.0 if mode == "min" else -1.0
         self._configs: dict[int, Config] = {}
