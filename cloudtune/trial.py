@@ -79,7 +79,7 @@ class Cause(str, Enum):
     """It is not what was asked for, and was stopped for that: every further attempt would be the same."""
 
 
-@dataclass(frozen=True)
+@record
 class Trial:
     """One configuration being evaluated; ``trial_id`` counts from 0 in the order of launch."""
 

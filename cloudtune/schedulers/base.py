@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -35,7 +35,7 @@ class Reason:
         return f"{self.rule}: {numbers}{against}" if numbers else f"{self.rule}{against}"
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Decision:
     """What becomes of a trial after a report. Equal to any other of the same action, and to the action's own text."""
 
@@ -70,7 +70,7 @@ class SchedulerDecision:
     STOP: ClassVar = Decision(Action.STOP)
 
 
-@dataclass(frozen=True)
+@record
 class Start:
     """Start a new trial, from the checkpoint of ``checkpoint_trial_id`` if given.
 
@@ -83,7 +83,7 @@ class Start:
     carried: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Resume:
     """Resume a paused trial; with a new configuration if given (same hyperparameters, new limits)."""
 
