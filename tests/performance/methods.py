@@ -48,7 +48,9 @@ class Process:
     def __init__(self, python: str) -> None:
         environment = {**os.environ, **dict.fromkeys(THREADS, "1")}
         environment.pop("OPENBLAS_CORETYPE", None)  # every library chooses for itself
-        if python != sys.executable:
+        if python == sys.executable:
+            environment.setdefault("PYTHONPATH", str(HERE.parents[1]))
+        else:
             environment.pop("PYTHONPATH", None)
         environment.setdefault("SYNETUNE_FOLDER", str(Path.home() / ".cache" / "syne-tune"))
         self.process = subprocess.Popen(
