@@ -13,55 +13,39 @@ after a change (`rm FOLDER/bayesopt.jsonl`).
 
 Tables: mean regret and its standard error per problem (a problem whose optimum is not known: against the best value
 of any run in the table); the mean rank; where ours is worse than the best peer by more than two standard errors of
-the difference. The rank of a method on a problem is the one that a run of it takes on average among one run of each
-other method, ties counting half: 1 + the sum of the others' chances to be better.
+the difference; both targets in words. The rank of a method on a problem is the one that a run of it takes on average
+among one run of each other method, ties counting half: 1 + the sum of the others' chances to be better.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from threading import Lock, local
 
-import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.performance.methods import PEER_METHODS, MethodError, Process, interpreter, is_peer, peer
 from tests.performance.problems import PROBLEMS, Objective, Problem
-
-EVALUATIONS = 100
-LOOKS = (20, 50, 100)
-"""Evaluations after which the regret is compared."""
-TOLERANCE = 2.0
-"""Standard errors of the difference by which ours may be worse."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one seed of a method found on a problem; ``error``: why it has fewer values than asked for."""
-
-    method: str
-    problem: str
-    seed: int
-    values: Sequence[float]
-    seconds: float
-    """In the library's own calls."""
-    error: str | None = None
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        return self.method, self.problem, self.seed
+from tests.performance.quality_tables import (
+    EVALUATIONS,
+    Results,
+    Run,
+    in_words,
+    rank_table,
+    regret_table,
+    verdict_table,
+    verdicts,
+)
 
 
 class Cache:
@@ -152,114 +136,6 @@ def make_runs(wanted: Sequence[tuple[str, str, int]], cache: Cache, peers: Mappi
     runner.close()
 
 
-class Results:
-    """Regrets by problem, method and look."""
-
-    def __init__(self, runs: Iterable[Run]) -> None:
-        complete = [run for run in runs if len(run.values) >= EVALUATIONS]
-        self.problems = [name for name in PROBLEMS if any(run.problem == name for run in complete)]
-        self.regrets: dict[tuple[str, str], np.ndarray] = {}
-        for name in self.problems:
-            mine = [run for run in complete if run.problem == name]
-            optimum = PROBLEMS[name].optimum
-            floor = min(min(run.values) for run in mine) if optimum is None else optimum
-            for method in {run.method for run in mine}:
-                best = [np.minimum.accumulate(run.values)[np.array(LOOKS) - 1] for run in mine if run.method == method]
-                self.regrets[name, method] = np.array(best) - floor
-
-    def of(self, problem: str, method: str, look: int) -> np.ndarray:
-        """One regret per seed; none if the method was not run."""
-        regrets = self.regrets.get((problem, method))
-        return np.empty(0) if regrets is None else regrets[:, LOOKS.index(look)]
-
-    def mean(self, problem: str, method: str, look: int) -> tuple[float, float]:
-        """And its standard error."""
-        regrets = self.of(problem, method, look)
-        if not len(regrets):
-            return math.nan, math.nan
-        return float(regrets.mean()), float(regrets.std(ddof=1) / math.sqrt(len(regrets))) if len(regrets) > 1 else 0.0
-
-    def rank(self, problem: str, method: str, methods: Sequence[str], look: int) -> float:
-        mine = self.of(problem, method, look)
-        if not len(mine):
-            return math.nan
-        rank = 1.0
-        for other in methods:
-            theirs = self.of(problem, other, look)
-            if other != method and len(theirs):
-                less, same = theirs < mine[:, None], theirs == mine[:, None]
-                rank += float(less.mean() + same.mean() / 2)
-        return rank
-
-    def place(self, problem: str, method: str, methods: Sequence[str], look: int) -> float:
-        """The rank of the mean regret among the methods'."""
-        means = {other: self.mean(problem, other, look)[0] for other in methods if len(self.of(problem, other, look))}
-        mine = means.pop(method, math.nan)
-        if math.isnan(mine):
-            return math.nan
-        return 1.0 + sum((mean < mine) + (mean == mine) / 2 for mean in means.values())
-
-
-def regret_table(results: Results, methods: Sequence[str], seeds: int) -> Table:
-    table = Table(title="regret, mean ± standard error (runs, where they are not all)")
-    for name in ("problem", "after", *methods):
-        table.add_column(name)
-    for problem, look in product(results.problems, LOOKS):
-        cells = []
-        for method in methods:
-            mean, error = results.mean(problem, method, look)
-            count = len(results.of(problem, method, look))
-            runs = "" if count == seeds else f" ({count})"
-            cells.append(f"{mean:.3g}±{error:.2g}{runs}" if count else "-")
-        table.add_row(problem if look == LOOKS[0] else "", str(look), *cells, end_section=look == LOOKS[-1])
-    return table
-
-
-def rank_table(results: Results, methods: Sequence[str]) -> Table:
-    """Over the problems on which all of the methods have runs."""
-    common = [name for name in results.problems if all((name, method) in results.regrets for method in methods)]
-    table = Table(title=f"mean rank over {', '.join(common) or 'no problem that all were run on'} (1 is best)")
-    for name in ("of", "after", *methods):
-        table.add_column(name)
-    for kind, rank in (("a run", results.rank), ("the mean", results.place)):
-        for look in LOOKS:
-            ranks = [
-                float(np.mean([rank(name, each, methods, look) for name in common] or math.nan)) for each in methods
-            ]
-            best = min(ranks)
-            shown = [f"[bold]{rank:.2f}[/]" if rank == best else f"{rank:.2f}" for rank in ranks]
-            table.add_row(kind if look == LOOKS[0] else "", str(look), *shown, end_section=look == LOOKS[-1])
-    return table
-
-
-def verdicts(results: Results, ours: str, peers: Sequence[str]) -> Table:
-    """Where ``ours`` stands against whichever peer is best in each cell."""
-    table = Table(title=f"{ours} against the best peer; worse by more than {TOLERANCE:g} standard errors: WORSE")
-    for name in ("problem", "after", ours, "best peer", "", "standard errors", ""):
-        table.add_column(name)
-    for problem, look in product(results.problems, LOOKS):
-        there = [each for each in peers if len(results.of(problem, each, look))]
-        if not there or not len(results.of(problem, ours, look)):
-            continue
-        best = min(there, key=lambda each: results.mean(problem, each, look)[0])
-        (mine, my_error), (theirs, their_error) = results.mean(problem, ours, look), results.mean(problem, best, look)
-        spread = math.hypot(my_error, their_error)
-        errors = (
-            (mine - theirs) / spread if spread else 0.0 if mine == theirs else math.copysign(math.inf, mine - theirs)
-        )
-        table.add_row(
-            problem if look == LOOKS[0] else "",
-            str(look),
-            f"{mine:.3g}±{my_error:.2g}",
-            best,
-            f"{theirs:.3g}±{their_error:.2g}",
-            f"{errors:+.1f}",
-            "WORSE" if errors > TOLERANCE else "",
-            end_section=look == LOOKS[-1],
-        )
-    return table
-
-
 def print_tables(cache: Cache, methods: Sequence[str], problems: Sequence[str], seeds: int) -> None:
     runs = [
         run for run in cache.runs.values() if run.method in methods and run.problem in problems and run.seed < seeds
@@ -273,8 +149,11 @@ def print_tables(cache: Cache, methods: Sequence[str], problems: Sequence[str], 
     console.print(regret_table(results, present, seeds))
     console.print(rank_table(results, present))
     peers = [method for method in present if is_peer(method)]
-    for ours in (method for method in present if not is_peer(method) and peers):
-        console.print(verdicts(results, ours, peers))
+    for ours in (method for method in present if not is_peer(method) and method != "random" and peers):
+        found = verdicts(results, ours, peers)
+        console.print(verdict_table(found, ours))
+        for line in in_words(results, ours, present, found):
+            print(line)
 
 
 def main() -> None:
