@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from cloudtune.errors import ConfigSpaceError, MetricError, OptionError
 from cloudtune.searchers import RandomSearcher, Searcher
 from cloudtune.searchers.ask_tell import AskedTrial, AskTell
+from cloudtune.searchers.factory import MODULES
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.space import choice, config_to_match_string, finrange, loguniform, randint, uniform
 from cloudtune.trial import Config, Metrics, Status
@@ -303,6 +305,31 @@ def test_what_a_model_hands_on_survives_and_nothing_is_computed_again(steps: lis
     assert fresh.fits == 0
     assert repr(fresh.told) == repr(kept.searcher.told)  # type: ignore[attr-defined]
     assert restored.ask(3) == kept.ask(3)
+
+
+THERE = [name for name, module in MODULES.items() if find_spec(f"cloudtune.searchers.{module}") is not None]
+NEEDS = {"bayesopt_constrained": {"constraint_attr": "size"}, "bayesopt_cost": {"cost_attr": "seconds"}}
+"""Options that searchers don't do without."""
+
+
+@pytest.mark.parametrize("name", THERE)
+def test_every_searcher_goes_on_the_same_after_a_round_trip(name: str) -> None:
+    """With two trials under way, a failed one, and one that diverged."""
+    space = {"lr": loguniform(1e-5, 1e-1), "layers": randint(1, 8), "activation": choice(["relu", "tanh"])}
+    kept = AskTell(space, "loss", searcher=name, search_options=NEEDS.get(name), random_seed=3)
+    restored = AskTell.from_json(kept.to_json())
+    for number in range(14):
+        for experiment in (kept, restored):
+            trial = asked(experiment)
+            value = math.nan if number == 5 else abs(math.log10(trial.config["lr"]) + 3) + trial.config["layers"]
+            if number == 4:
+                experiment.tell_failed(number)
+            elif number not in (9, 11):
+                experiment.tell(number, {"loss": value, "seconds": 1.0 + number, "size": value - 5})
+        assert restored.to_json() == kept.to_json()
+        if number % 4 == 3:
+            restored = AskTell.from_json(restored.to_json())
+    assert restored.ask(2) == kept.ask(2)
 
 
 def test_a_searcher_object_is_given_again() -> None:
