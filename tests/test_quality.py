@@ -147,3 +147,13 @@ def test_what_was_known_before_is_known_to_the_searcher() -> None:
     process.start("random", space, 0, [({"a": "u"}, 1.0), ({"a": "w"}, 2.0)])
     assert process.ask()[0] == {"a": "v"}
     process.close()
+
+
+def test_options_of_ours_are_part_of_its_name() -> None:
+    python = interpreter("random", {})
+    assert python is not None
+    process = Process(python)
+    space = {"a": ["cat", ["u", "v", "w"]]}
+    process.start('random+restrict_configurations=[{"a":"w"}]+allow_duplicates=true', space, 0)
+    assert [process.ask()[0] for _ in range(3)] == [{"a": "w"}] * 3
+    process.close()

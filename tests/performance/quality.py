@@ -158,7 +158,9 @@ def print_tables(cache: Cache, methods: Sequence[str], problems: Sequence[str], 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--ours", default="bayesopt,random", help="searchers, by their names in cloudtune")
+    parser.add_argument(
+        "--ours", default="bayesopt,random", help="searchers of cloudtune: NAME or NAME+OPTION=VALUE+..."
+    )
     parser.add_argument("--peer", type=peer, action="append", default=[], help="optuna=, st13= or st16=PYTHON")
     parser.add_argument("--methods", help="of the peers, instead of all")
     parser.add_argument("--problems", default=",".join(PROBLEMS))

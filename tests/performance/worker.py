@@ -111,7 +111,7 @@ class SyneTune:
 
 
 class Cloudtune:
-    """This library's searchers by ask and tell, with their defaults."""
+    """This library's searchers by ask and tell: a name, or "name+option=value+...", values as in JSON."""
 
     def __init__(self, method: str, space: Values, seed: int, preload: Told) -> None:
         domains: Any = import_module("cloudtune.space")
@@ -124,10 +124,10 @@ class Cloudtune:
             for key, (kind, *domain) in space.items()
         }
         points = [dict(config) for config, _ in preload] or None
+        name, *given = method.split("+")
+        options = {option: json.loads(value) for option, _, value in (each.partition("=") for each in given)}
         make: Any = import_module("cloudtune.searchers.ask_tell").AskTell
-        self.experiment = make(
-            config_space, metric="y", mode="min", searcher=method, points_to_evaluate=points, random_seed=seed
-        )
+        self.experiment = make(config_space, "y", "min", name, options, points_to_evaluate=points, random_seed=seed)
         self.trial: Any = None
         for _, value in preload:
             self.ask()
