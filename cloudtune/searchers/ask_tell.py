@@ -21,6 +21,10 @@ from cloudtune.trial import Config, Metrics, Mode, Status
 
 VERSION = 1
 """Of the state as JSON."""
+_ENTRIES = (
+    *("config_space", "metric", "mode", "searcher", "search_options", "points_to_evaluate", "random_seed"),
+    "events",
+)
 
 
 @dataclass(frozen=True)
@@ -215,7 +219,7 @@ class AskTell:
             "events": [_to_list(event) for event in self._events],
         }
         try:
-            return json.dumps(state)
+            return json.dumps(state, default=_of_numpy)
         except TypeError as error:
             raise OptionError(
                 f"the state can't be written: {error}",
@@ -280,6 +284,12 @@ def _plain(name: str, value: Any) -> Any:
         raise MetricError(f"{name!r} is {value!r}", "tell numbers, texts, and lists and dicts of these") from None
 
 
+def _of_numpy(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} is no JSON")
+
+
 def _to_list(event: _Event) -> list[Any]:
     """Short: a state holds one or two per trial."""
     if event.kind == "asked":
@@ -297,4 +307,7 @@ def _state(text: str) -> dict[str, Any]:
         raise OptionError(
             f"the state's version is {version!r}, not {VERSION}", "give what this version's to_json() wrote"
         )
+    missing = [name for name in _ENTRIES if name not in state]
+    if missing:
+        raise OptionError(f"the state has no {missing[0]!r}", "give what to_json() returned, all of it")
     return dict(state)

@@ -349,7 +349,21 @@ def test_a_state_is_copied_not_shared() -> None:
     assert experiment.to_json() == before
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "3", '{"version": 2}', None])
+def test_numbers_of_numpy_may_be_among_points_and_options() -> None:
+    points = [{"layers": np.array([3])[0]}]
+    options = {"restrict_configurations": [{"layers": np.array([n])[0]} for n in (2, 3)]}
+    kept = random_search(points_to_evaluate=points, search_options=options)
+    assert AskTell.from_json(kept.to_json()).ask(3) == kept.ask(3)
+
+
+def test_an_option_that_is_no_json_is_named_when_the_state_is_written() -> None:
+    experiment = random_search()
+    experiment._search_options = {"surrogate": object()}
+    with pytest.raises(OptionError, match="object"):
+        experiment.to_json()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "3", '{"version": 2}', '{"version": 1}', None])
 def test_a_text_that_is_no_state_is_refused(text: Any) -> None:
     with pytest.raises(OptionError, match="state"):
         AskTell.from_json(text)
