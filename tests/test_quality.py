@@ -102,7 +102,7 @@ def test_the_best_peer_is_who_has_the_least_mean_and_two_runs() -> None:
 def test_missed_targets_are_said_in_words() -> None:
     results = Results([*runs("ours", 5.0, 5.1), *runs("optuna-gp", 1.0, 1.1), *runs("random", 0.1, 0.2)])
     lines = list(in_words(results, "ours", ["ours", "optuna-gp", "random"], verdicts(results, "ours", ["optuna-gp"])))
-    assert lines[0] == "ours: mean rank after 20: 2.00 of 2 methods, MISSED: optuna-gp has 1.00"
+    assert lines[0] == "ours: mean rank after 20, 1 problems: 2.00 of 2, MISSED: optuna-gp has 1.00"
     assert "MISSED in 3 of 3 cells: ackley10 after 20" in lines[-1]
 
 

@@ -190,7 +190,7 @@ def in_words(results: Results, ours: str, methods: Sequence[str], found: Sequenc
         ranks = {method: results.mean_rank(common, method, rivals, look) for method in rivals}
         best = min(ranks, key=lambda method: ranks[method])
         kept = "the best" if best == ours else f"MISSED: {best} has {ranks[best]:.2f}"
-        yield f"{ours}: mean rank after {look}: {ranks[ours]:.2f} of {len(rivals)} methods, {kept}"
+        yield f"{ours}: mean rank after {look}, {len(common)} problems: {ranks[ours]:.2f} of {len(rivals)}, {kept}"
     worse = [f"{each.problem} after {each.look} ({each.errors:+.1f})" for each in found if each.is_worse]
     missed = f"MISSED in {len(worse)} of {len(found)} cells: {', '.join(worse)}" if worse else "in none"
     yield f"{ours}: worse than the best peer by more than {TOLERANCE:g} standard errors: {missed}"
