@@ -1,7 +1,7 @@
 """Regret after 20, 50 and 100 evaluations: our searchers and peers', one evaluation at a time, side by side.
 
     python tests/performance/quality.py [--ours bayesopt,random] [--peer optuna=PYTHON] [--peer st13=PYTHON] \\
-        [--peer st16=PYTHON] [--methods ...] [--problems ...] [--seeds 10] [--jobs 1] [--cache FOLDER] [--only-tables]
+        [--peer st16=PYTHON] [--methods ...] [--problems ...] [--seeds 0-9] [--jobs 1] [--cache FOLDER] [--only-tables]
 
 A peer is named by the library's interpreter: `pip install optuna torch cmaes scipy` (5.0, for all three samplers),
 `pip install 'syne-tune[gpsearchers,kde]==0.13.0' 'numpy<2'`, `pip install syne-tune==0.16.0 botorch`. The objectives
@@ -136,9 +136,14 @@ def make_runs(wanted: Sequence[tuple[str, str, int]], cache: Cache, peers: Mappi
     runner.close()
 
 
-def print_tables(cache: Cache, methods: Sequence[str], problems: Sequence[str], seeds: int) -> None:
+def seeds_of(text: str) -> range:
+    first, _, last = text.rpartition("-")
+    return range(int(first), int(last) + 1) if first else range(int(last))
+
+
+def print_tables(cache: Cache, methods: Sequence[str], problems: Sequence[str], seeds: range) -> None:
     runs = [
-        run for run in cache.runs.values() if run.method in methods and run.problem in problems and run.seed < seeds
+        run for run in cache.runs.values() if run.method in methods and run.problem in problems and run.seed in seeds
     ]
     for run in runs:
         if run.error:
@@ -146,7 +151,7 @@ def print_tables(cache: Cache, methods: Sequence[str], problems: Sequence[str], 
     results = Results(runs)
     present = [method for method in methods if any(each == method for _, each in results.regrets)]
     console = Console(width=max(100, 24 + 22 * len(present)))
-    console.print(regret_table(results, present, seeds))
+    console.print(regret_table(results, present, len(seeds)))
     console.print(rank_table(results, present))
     peers = [method for method in present if is_peer(method)]
     for ours in (method for method in present if not is_peer(method) and method != "random" and peers):
@@ -164,7 +169,7 @@ def main() -> None:
     parser.add_argument("--peer", type=peer, action="append", default=[], help="optuna=, st13= or st16=PYTHON")
     parser.add_argument("--methods", help="of the peers, instead of all")
     parser.add_argument("--problems", default=",".join(PROBLEMS))
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=seeds_of, default=range(10), help="10 for 0-9, or 10-19")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--cache", type=Path, action="append", help="default: .cache/quality")
     parser.add_argument("--only-tables", action="store_true", help="of what is there, without running anything")
@@ -177,7 +182,7 @@ def main() -> None:
     cache = Cache(given.cache or [Path(".cache/quality")])
     if not given.only_tables:
         runnable = [method for method in methods if interpreter(method, peers) is not None]
-        wanted = [(method, name, seed) for seed, name, method in product(range(given.seeds), problems, runnable)]
+        wanted = [(method, name, seed) for seed, name, method in product(given.seeds, problems, runnable)]
         make_runs(wanted, cache, peers, given.jobs)
     print_tables(cache, methods, problems, given.seeds)
 
