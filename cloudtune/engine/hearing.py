@@ -48,7 +48,10 @@ def hear(ledger: Ledger, event: ReportObserved) -> None:
     cost = metrics.get(_WORKER_COST)
     if cost is not None and attempt is current and isinstance(cost, (int, float)):
         state.reported_dollars = float(cost)
-    if repeated or not _carries_what_is_needed(ledger, metrics):
+    if repeated:
+        ledger.scheduler.on_repeated_result(state.trial, metrics)
+        return
+    if not _carries_what_is_needed(ledger, metrics):
         return
     heard(state, attempt, resource)
     if late:

@@ -164,6 +164,9 @@ class TrialScheduler(ABC):
     def on_late_result(self, trial: Trial, result: Metrics) -> None:
         """A report that arrived after the trial was stopped, paused or ended: data, but nothing is left to decide."""
 
+    def on_repeated_result(self, trial: Trial, result: Metrics) -> None:
+        """A report of work that its trial had done before, and does once more: nothing to learn, nothing to decide."""
+
     def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
         """The script ended by itself; ``result`` is its last report, which ``on_trial_result`` has had before."""
 

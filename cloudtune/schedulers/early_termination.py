@@ -90,6 +90,9 @@ class EarlyTermination(TrialScheduler):
             self._overdue[trial.trial_id] = reason
         self.scheduler.on_late_result(trial, result)
 
+    def on_repeated_result(self, trial: Trial, result: Metrics) -> None:
+        self.scheduler.on_repeated_result(trial, result)
+
     def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
         self.scheduler.on_trial_complete(trial, result)
         self._end(trial)

@@ -250,6 +250,15 @@ class HyperbandScheduler(TrialScheduler):
         elif progress.phase is Phase.RUNNING:
             progress.overdue += tuple(arrivals)
 
+    def on_repeated_result(self, trial: Trial, result: Metrics) -> None:
+        progress = self._progress(trial)
+        listener = progress.rungs.listener
+        if listener is not None and self._objective.metric in result:
+            resource = self._resource(result, trial.trial_id)
+            if resource is not None:
+                key = self._objective.key(self._objective.value(result, trial.trial_id))
+                listener.hear(trial.trial_id, resource, key, result)
+
     def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
         progress = self._progress(trial)
         resource = self._resource(result, trial.trial_id)
