@@ -72,8 +72,7 @@ def _resource(ledger: Ledger, metrics: Metrics) -> float:
 
 
 def _carries_what_is_needed(ledger: Ledger, metrics: Metrics) -> bool:
-    resource = ledger.resource_attr
-    if ledger.objective in metrics and (resource is None or resource in metrics):
+    if ledger.needed <= metrics.keys():
         ledger.reports_with_objective += 1
         return True
     if ledger.reports_with_objective == 0:

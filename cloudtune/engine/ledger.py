@@ -34,6 +34,7 @@ class Ledger:
         self.scheduler = scheduler
         self.objective = scheduler.metric_names()[0]
         self.resource_attr = scheduler.resource_attr
+        self.needed = frozenset(scheduler.needed_metrics())
         self.tuner_name: str | None = None
         self.trials: list[TrialState] = []
         self.rows: list[ResultRow] = []

@@ -139,6 +139,9 @@ class EarlyTermination(TrialScheduler):
     def metric_mode(self) -> Mode | Sequence[Mode]:
         return self.scheduler.metric_mode()
 
+    def needed_metrics(self) -> Sequence[str]:
+        return list(dict.fromkeys([*self.scheduler.needed_metrics(), self._resource_attr]))
+
     @property
     def resource_attr(self) -> str:
         return self._resource_attr
