@@ -164,7 +164,7 @@ class TrialScheduler(ABC):
         """A new trial was launched with this configuration."""
 
     def on_trial_resume(self, trial: Trial) -> None:
-        """A paused trial was launched again, with ``trial.config``. Nothing is told of attempts that follow lost ones."""
+        """A paused trial was launched again, with ``trial.config``. Attempts that follow lost ones are not told."""
 
     def on_late_result(self, trial: Trial, result: Metrics) -> None:
         """A report that arrived after the trial was stopped, paused or ended: data, but nothing is left to decide."""
