@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from cloudtune.callbacks.base import TunerCallback
+from cloudtune.callbacks.retain_checkpoints import RetainCheckpointsCallback
 from cloudtune.callbacks.store_results import ExtraResultsComposer, StoreResultsCallback
 from cloudtune.engine.ledger import Ledger
 from cloudtune.engine.status import TuningStatus
@@ -282,6 +283,16 @@ def test_one_report_that_lacks_something_is_passed_over() -> None:
     tuner = tuner_on(FakeCloud(curve, "epochs"), scheduler)
     tuner.run()
     assert tuner.tuning_status.num_trials_finished == 8
+
+
+@pytest.mark.parametrize("name", ["loss", "epoch", "memory", "st_worker_cost"])
+def test_an_integer_that_no_float_holds_ends_no_tuner(name: str) -> None:
+    cloud = FakeCloud(lambda config, epoch: {"loss": config["x"], "epoch": epoch, name: 10**400}, "epochs")
+    criterion = StoppingCriterion(max_num_trials_started=3, min_metric_value={"loss": -1.0})
+    tuner = tuner_on(cloud, stop_criterion=criterion, callbacks=[RetainCheckpointsCallback(keep_best=1)])
+    tuner.run()
+    assert tuner.ledger.finished is not None
+    assert str(tuner.tuning_status)
 
 
 def test_a_metric_that_comes_with_the_last_report_is_waited_for() -> None:
