@@ -52,7 +52,7 @@ class PopulationBasedTraining(TrialScheduler):
     :param custom_explore_fn: from the configuration of the trial that is ahead (a copy) to the one to go on with, in
         place of perturbations. It should give the same for the same. Numbers are brought into their ranges.
     :param population_size: so many trials at once at most, however many workers there are; at least 2.
-    :param perturbation_interval: units of work between two comparisons of a member.
+    :param perturbation_interval: units of work between two comparisons of a member; fewer than a whole trial has.
     :param quantile_fraction: the share of the population that is replaced, and of that it is replaced by: 0 (nobody is)
         to 0.5. ⌈n · fraction⌉ members of n.
     :param resample_probability: of each hyperparameter, to be drawn anew rather than perturbed.
