@@ -6,6 +6,7 @@ resume after a pause, a relaunch after an interruption. A *report* is what a tra
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,9 @@ from enum import Enum
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from cloudtune.records import record
+
+LARGEST = sys.float_info.max
+"""Numbers from -LARGEST to LARGEST are finite: not NaN, no infinity, no integer that is too large for a float."""
 
 Config: TypeAlias = Mapping[str, Any]
 """One JSON value per name of the configuration space."""

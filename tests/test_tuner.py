@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from cloudtune.callbacks.base import TunerCallback
+from cloudtune.callbacks.retain_checkpoints import RetainCheckpointsCallback
 from cloudtune.callbacks.store_results import ExtraResultsComposer, StoreResultsCallback
 from cloudtune.engine.ledger import Ledger
 from cloudtune.engine.status import TuningStatus
@@ -32,12 +33,13 @@ from cloudtune.errors import (
 )
 from cloudtune.journal import events as ev
 from cloudtune.journal.store import MemoryJournal
+from cloudtune.schedulers import FIFOScheduler, HyperbandScheduler, MedianStoppingRule
 from cloudtune.schedulers.base import Decision
 from cloudtune.testing.fake_cloud import FakeCloud, FakeFaults, FakeTiming
-from cloudtune.trial import Metrics, Status, Trial
+from cloudtune.trial import Config, Metrics, Status, Trial
 from cloudtune.tuner import Tuner
 from tests.engine.scripted import Scripted
-from tests.tuning import KeptJournal, asha, curve, tuner_on
+from tests.tuning import SPACE, KeptJournal, asha, curve, tuner_on
 
 
 def cloud_of(**options: Any) -> FakeCloud:
@@ -263,6 +265,34 @@ def test_an_unknown_metric_ends_the_experiment_after_a_dozen_reports() -> None:
     with pytest.raises(MetricError, match=r"0 of 12 reports carry 'loss'; seen: 'epoch', 'accuracy'"):
         tuner.run()
     assert cloud.busy() == 0
+
+
+def test_whatever_else_a_scheduler_needs_is_missed_as_well() -> None:
+    cloud = FakeCloud(lambda config, epoch: {"loss": 0.5}, "epochs")
+    needs_costs = HyperbandScheduler(SPACE, "loss", type="cost_promotion", cost_attr="cost", random_seed=1)
+    with pytest.raises(MetricError, match=r"0 of 12 reports carry 'cost'; seen: 'epoch', 'loss'"):
+        tuner_on(cloud, needs_costs).run()
+    assert cloud.busy() == 0
+
+
+def test_one_report_that_lacks_something_is_passed_over() -> None:
+    def curve(config: Config, epoch: int) -> dict[str, float]:
+        return {"loss": config["x"]} if epoch == 2 else {"loss": config["x"], "memory": 1.0}
+
+    scheduler = MedianStoppingRule(FIFOScheduler(SPACE, ["loss", "memory"], random_seed=1), "epoch")
+    tuner = tuner_on(FakeCloud(curve, "epochs"), scheduler)
+    tuner.run()
+    assert tuner.tuning_status.num_trials_finished == 8
+
+
+@pytest.mark.parametrize("name", ["loss", "epoch", "memory", "st_worker_cost"])
+def test_an_integer_that_no_float_holds_ends_no_tuner(name: str) -> None:
+    cloud = FakeCloud(lambda config, epoch: {"loss": config["x"], "epoch": epoch, name: 10**400}, "epochs")
+    criterion = StoppingCriterion(max_num_trials_started=3, min_metric_value={"loss": -1.0})
+    tuner = tuner_on(cloud, stop_criterion=criterion, callbacks=[RetainCheckpointsCallback(keep_best=1)])
+    tuner.run()
+    assert tuner.ledger.finished is not None
+    assert str(tuner.tuning_status)
 
 
 def test_a_metric_that_comes_with_the_last_report_is_waited_for() -> None:

@@ -10,7 +10,7 @@ from cloudtune.callbacks.base import TunerCallback
 from cloudtune.engine.status import mode_of
 from cloudtune.errors import OptionError
 from cloudtune.options import named_options
-from cloudtune.trial import Metrics, Status, Trial
+from cloudtune.trial import LARGEST, Metrics, Status, Trial
 
 if TYPE_CHECKING:
     from cloudtune.tuner import Tuner
@@ -85,7 +85,7 @@ class RetainCheckpointsCallback(TunerCallback):
         sign = 1.0 if mode_of(ledger, ledger.objective) == "min" else -1.0
         for row in ledger.rows[self._row :]:
             value = row.metrics.get(ledger.objective)
-            if row.repeated or not isinstance(value, (int, float)) or not math.isfinite(value):
+            if row.repeated or not isinstance(value, (int, float)) or not -LARGEST <= value <= LARGEST:
                 continue
             self._best[row.trial_id] = min(sign * value, self._best.get(row.trial_id, math.inf))
             if len(self._best) > self.keep_best:

@@ -9,7 +9,7 @@ from cloudtune.engine.repetition import counts_anew, heard, place_of
 from cloudtune.engine.state import ResultRow
 from cloudtune.journal.events import ReportObserved
 from cloudtune.schedulers.base import Action, Decision
-from cloudtune.trial import Metrics
+from cloudtune.trial import LARGEST, Metrics
 
 if TYPE_CHECKING:
     from cloudtune.engine.ledger import Ledger
@@ -46,9 +46,12 @@ def hear(ledger: Ledger, event: ReportObserved) -> None:
     )
     ledger.evaluations += not repeated
     cost = metrics.get(_WORKER_COST)
-    if cost is not None and attempt is current and isinstance(cost, (int, float)):
+    if cost is not None and attempt is current and isinstance(cost, (int, float)) and abs(cost) <= LARGEST:
         state.reported_dollars = float(cost)
-    if repeated or not _carries_what_is_needed(ledger, metrics):
+    if repeated:
+        ledger.scheduler.on_repeated_result(state.trial, metrics)
+        return
+    if not _carries_what_is_needed(ledger, metrics):
         return
     heard(state, attempt, resource)
     if late:
@@ -65,12 +68,15 @@ def _resource(ledger: Ledger, metrics: Metrics) -> float:
     """NaN where there is none."""
     name = ledger.resource_attr
     value = metrics.get(name) if name is not None else None
-    return float(value) if isinstance(value, (int, float)) else math.nan
+    if not isinstance(value, (int, float)):
+        return math.nan
+    if abs(value) > LARGEST:
+        return math.copysign(math.inf, 1 if value > 0 else -1)
+    return float(value)
 
 
 def _carries_what_is_needed(ledger: Ledger, metrics: Metrics) -> bool:
-    resource = ledger.resource_attr
-    if ledger.objective in metrics and (resource is None or resource in metrics):
+    if ledger.needed <= metrics.keys():
         ledger.reports_with_objective += 1
         return True
     if ledger.reports_with_objective == 0:

@@ -6,7 +6,6 @@ reading its journal. Nothing here does I/O, reads a clock or draws a random numb
 
 from __future__ import annotations
 
-import math
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from cloudtune.engine.state import AttemptState, ResultRow, TrialState, new_tria
 from cloudtune.errors import JournalError
 from cloudtune.journal import events as ev
 from cloudtune.schedulers.base import Action, Decision, TrialScheduler
-from cloudtune.trial import Attempt, AttemptId, AttemptStatus, Cause, Metrics, Status
+from cloudtune.trial import LARGEST, Attempt, AttemptId, AttemptStatus, Cause, Metrics, Status
 
 
 class Ledger:
@@ -34,6 +33,7 @@ class Ledger:
         self.scheduler = scheduler
         self.objective = scheduler.metric_names()[0]
         self.resource_attr = scheduler.resource_attr
+        self.needed = frozenset(scheduler.needed_metrics())
         self.tuner_name: str | None = None
         self.trials: list[TrialState] = []
         self.rows: list[ResultRow] = []
@@ -226,7 +226,7 @@ class Ledger:
         if state.checkpoint_deleted:
             attempt.from_scratch, state.checkpoint_deleted = True, False
             done = (state.last_result or {}).get(self.scheduler.resource_attr or "")
-            level = int(done) if isinstance(done, (int, float)) and math.isfinite(done) else 0
+            level = int(done) if isinstance(done, (int, float)) and -LARGEST <= done <= LARGEST else 0
             self.resumed_without_checkpoint.append((state.trial.trial_id, level))
 
     def _space_exhausted(self, event: ev.SpaceExhausted) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cloudtune.engine.ledger import Ledger
 from cloudtune.engine.state import ResultRow, TrialState
-from cloudtune.trial import Config, Metrics, Mode, Status
+from cloudtune.trial import LARGEST, Config, Metrics, Mode, Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ class MetricsStatistics:
         for name, value in metrics.items():
             if type(value) is not float and (isinstance(value, bool) or not isinstance(value, (int, float))):
                 continue
-            if not math.isfinite(value):
+            if not -LARGEST <= value <= LARGEST:
                 continue
             if name not in total:
                 low[name], high[name], total[name] = value, value, value + 0.0
@@ -282,7 +282,7 @@ class _Best:
 
     def look_at(self, row: ResultRow) -> None:
         value = row.metrics.get(self._metric)
-        if isinstance(value, (int, float)) and math.isfinite(value) and self._sign * value < self._value:
+        if isinstance(value, (int, float)) and -LARGEST <= value <= LARGEST and self._sign * value < self._value:
             self.found, self._value = (row.trial_id, row.metrics), self._sign * value
 
 

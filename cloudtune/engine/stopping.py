@@ -128,15 +128,41 @@ class StoppingCriterion(Criterion):
 
 
 def limits_of(criterion: object) -> StoppingCriterion:
-    """The limits that a criterion has, if need be among others; none for a criterion of another kind."""
-    criteria = criterion.criteria if isinstance(criterion, AnyOf) else (criterion,)
-    return next((each for each in criteria if isinstance(each, StoppingCriterion)), StoppingCriterion())
+    """The limits that a criterion has, if need be among others; none for a criterion of another kind.
+
+    Of several for the same, the one that is passed first; of thresholds of metrics, those that are first given.
+    """
+    found = [each for each in _flat(criterion) if isinstance(each, StoppingCriterion)]
+    if len(found) == 1:
+        return found[0]
+    limits: dict[str, Any] = {}
+    for entry in fields(StoppingCriterion):
+        values = [value for each in found if (value := getattr(each, entry.name)) is not None]
+        if values:
+            limits[entry.name] = values[0] if entry.name.endswith("metric_value") else min(values)
+    return StoppingCriterion(**limits)
 
 
 def with_limits(criterion: Callable[[TuningStatus], bool], limits: Mapping[str, Any]) -> Callable[[TuningStatus], bool]:
-    """The criterion with some of its limits changed. One that has none and is not ours is replaced."""
-    changed = replace(limits_of(criterion), **limits)
-    if isinstance(criterion, AnyOf):
-        return AnyOf(changed, *(each for each in criterion.criteria if not isinstance(each, StoppingCriterion)))
-    ours = isinstance(criterion, Criterion) and not isinstance(criterion, StoppingCriterion)
-    return AnyOf(changed, criterion) if ours else changed
+    """The criterion with some of its limits changed, and all others as they are.
+
+    One that has none and is not ours is replaced.
+    """
+    if not isinstance(criterion, Criterion):
+        return StoppingCriterion(**limits)
+    flat = _flat(criterion)
+    places = [place for place, each in enumerate(flat) if isinstance(each, StoppingCriterion)]
+    if not places:
+        return AnyOf(StoppingCriterion(**limits), *flat)
+    # the first one has them from now on, and the others have them no more
+    changed = [
+        replace(flat[place], **(dict.fromkeys(limits) if number else limits)) for number, place in enumerate(places)
+    ]
+    rest = [each for each in flat if not isinstance(each, StoppingCriterion)]
+    return AnyOf(*changed, *rest) if len(flat) > 1 else changed[0]
+
+
+def _flat(criterion: Any) -> list[Any]:
+    if not isinstance(criterion, AnyOf):
+        return [criterion]
+    return [each for inside in criterion.criteria for each in _flat(inside)]

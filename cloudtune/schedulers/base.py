@@ -150,6 +150,11 @@ class TrialScheduler(ABC):
         """The metric that counts units of work done (a positive integer), if the scheduler needs one."""
         return None
 
+    def needed_metrics(self) -> Sequence[str]:
+        """All that reports must carry: others are kept, and this scheduler never hears of them."""
+        resource = self.resource_attr
+        return [*self.metric_names(), *([] if resource is None else [resource])]
+
     @property
     def max_resource_attr(self) -> str | None:
         """The entry of the configuration that tells a script when to end, if the scheduler sets it."""
@@ -159,10 +164,13 @@ class TrialScheduler(ABC):
         """A new trial was launched with this configuration."""
 
     def on_trial_resume(self, trial: Trial) -> None:
-        """A paused or interrupted trial was launched again; ``trial.config`` is what it runs with now."""
+        """A paused trial was launched again, with ``trial.config``. Attempts that follow lost ones are not told."""
 
     def on_late_result(self, trial: Trial, result: Metrics) -> None:
         """A report that arrived after the trial was stopped, paused or ended: data, but nothing is left to decide."""
+
+    def on_repeated_result(self, trial: Trial, result: Metrics) -> None:
+        """A report of work that its trial had done before, and does once more: nothing to learn, nothing to decide."""
 
     def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
         """The script ended by itself; ``result`` is its last report, which ``on_trial_result`` has had before."""

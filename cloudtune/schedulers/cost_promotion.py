@@ -128,6 +128,8 @@ class _Account:
     totals: list[float] = field(default_factory=list)
     offset: float = 0.0
     """What the work cost that the present attempt builds on."""
+    cost: float = 0.0
+    """What the present attempt had cost when it said so last."""
     fresh: bool = True
     """Whether the next report is the first one of an attempt."""
 
@@ -137,6 +139,7 @@ class TotalCosts:
 
     An attempt builds on the work that it doesn't repeat. Its first report tells: if that is for resource r, what had
     been reported below r was in its checkpoint. So a trial that starts again from scratch costs as if it were new.
+    Costs that fall are those of another attempt, or of another machine after an interruption, which nobody announces.
     A cost that is negative or no finite number counts as none.
     """
 
@@ -153,12 +156,15 @@ class TotalCosts:
         if self._cost_attr not in result:
             raise missing(self._cost_attr, result, trial_id)
         cost = as_number(result[self._cost_attr])
+        is_known = math.isfinite(cost) and cost >= 0
         account = self._accounts.setdefault(trial_id, _Account())
         place = bisect_left(account.resources, resource)
-        if account.fresh:
-            account.fresh = False
+        if account.fresh or (is_known and cost < account.cost):
+            account.fresh, account.cost = False, 0.0
             account.offset = account.totals[place - 1] if place else 0.0
-        total = account.offset + (cost if math.isfinite(cost) and cost > 0 else 0.0)
+        if is_known:
+            account.cost = cost
+        total = account.offset + (cost if is_known else 0.0)
         del account.resources[place:], account.totals[place:]
         account.resources.append(resource)
         account.totals.append(total)

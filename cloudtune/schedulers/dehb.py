@@ -14,7 +14,7 @@ from cloudtune.options import check_flag, named_options
 from cloudtune.schedulers.base import Decision, NotNow, Start, Suggestion, TrialScheduler
 from cloudtune.schedulers.differential_evolution import PARENTS, Array, Member, Populations, crossed, mutant
 from cloudtune.schedulers.hyperband_options import SearcherData
-from cloudtune.schedulers.objective import Objective
+from cloudtune.schedulers.objective import Objective, check_distinct
 from cloudtune.schedulers.rung_levels import positive_integer
 from cloudtune.schedulers.setup import searcher_for, searcher_name, start
 from cloudtune.schedulers.sync_brackets import Ascent, Bracket, Filled, Place
@@ -104,6 +104,7 @@ class DifferentialEvolutionHyperbandScheduler(TrialScheduler):
         super().__init__(config_space)
         self._objective = Objective(metric, mode)
         self._options = SyncOptions(resource_attr, max_resource_attr, max_resource_level, searcher_data)
+        check_distinct(metric=metric, resource_attr=resource_attr)
         self._evolution = EvolutionOptions(mutation_factor, crossover_probability, support_pause_resume)
         self.rungs_first_bracket = checked_bracket(rungs_first_bracket, "rungs_first_bracket")
         """(size, level)"""

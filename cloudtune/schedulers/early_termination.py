@@ -90,6 +90,9 @@ class EarlyTermination(TrialScheduler):
             self._overdue[trial.trial_id] = reason
         self.scheduler.on_late_result(trial, result)
 
+    def on_repeated_result(self, trial: Trial, result: Metrics) -> None:
+        self.scheduler.on_repeated_result(trial, result)
+
     def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
         self.scheduler.on_trial_complete(trial, result)
         self._end(trial)
@@ -135,6 +138,9 @@ class EarlyTermination(TrialScheduler):
 
     def metric_mode(self) -> Mode | Sequence[Mode]:
         return self.scheduler.metric_mode()
+
+    def needed_metrics(self) -> Sequence[str]:
+        return list(dict.fromkeys([*self.scheduler.needed_metrics(), self._resource_attr]))
 
     @property
     def resource_attr(self) -> str:

@@ -20,8 +20,9 @@ from cloudtune.schedulers.base import (
     TrialScheduler,
 )
 from cloudtune.schedulers.checkpoint_removal import EarlyCheckpointRemoval
+from cloudtune.schedulers.cost_promotion import CostPromotionOptions
 from cloudtune.schedulers.hyperband_options import HyperbandOptions, SearcherData, rule_options
-from cloudtune.schedulers.objective import Objective, as_number, missing
+from cloudtune.schedulers.objective import Objective, as_number, check_distinct, missing
 from cloudtune.schedulers.progress import Arrival, Phase, Progress
 from cloudtune.schedulers.rung_systems import PausedTrial, Promotion, RungRule, RungSetting, RungSystem
 from cloudtune.schedulers.rungs import WORST, Rung
@@ -117,6 +118,8 @@ class HyperbandScheduler(TrialScheduler):
             searcher_data=searcher_data,
         )
         self._rules = rule_options(type, rung_system_kwargs, cost_attr)
+        check_distinct(metric=metric, resource_attr=resource_attr)
+        check_distinct(metric=metric, cost_attr=self._cost_attr)
         removal = early_checkpoint_removal_kwargs
         self.early_checkpoint_removal = None if removal is None else EarlyCheckpointRemoval.of(removal)
         self._pauses = self._rules.pauses
@@ -136,7 +139,12 @@ class HyperbandScheduler(TrialScheduler):
         self._trials: dict[int, Progress] = {}
         self._running = 0
         self._between: dict[int, Decision] = {}
-        self._hopeless: list[int] = []
+        self._hopeless: dict[int, bool] = {}
+        """Paused trials that are never resumed, and whether they have been named."""
+
+    @property
+    def _cost_attr(self) -> str | None:
+        return self._rules.cost_attr if isinstance(self._rules, CostPromotionOptions) else None
 
     def _setting(self, points_to_evaluate: Sequence[Mapping[str, Any]] | None) -> RungSetting:
         num_points = None
@@ -196,6 +204,7 @@ class HyperbandScheduler(TrialScheduler):
     def on_trial_resume(self, trial: Trial) -> None:
         progress = self._progress(trial)
         progress.rungs.leave(trial.trial_id)
+        self._hopeless.pop(trial.trial_id, None)
         if progress.rungs.listener is not None:
             progress.rungs.listener.relaunched(trial.trial_id)
         self._launched(progress, trial)
@@ -243,12 +252,21 @@ class HyperbandScheduler(TrialScheduler):
             self._teach(progress, trial, resource, result, wanted=progress.go_past(resource))
             return
         arrivals = self._take_in(progress, trial, resource, value, result)
-        if progress.phase in (Phase.PAUSING, Phase.PAUSED) and resource >= self._max_t:
-            self._end(progress, trial)  # all its work is done: there is nothing to resume
+        if progress.phase is Phase.PAUSED and resource >= self._max_t:
+            self._end_paused(progress, trial)
         elif progress.phase is Phase.PAUSED and arrivals:
-            progress.rungs.wait(trial.trial_id, progress.level)
+            self._wait(progress, trial.trial_id)
         elif progress.phase is Phase.RUNNING:
             progress.overdue += tuple(arrivals)
+
+    def on_repeated_result(self, trial: Trial, result: Metrics) -> None:
+        progress = self._progress(trial)
+        listener = progress.rungs.listener
+        if listener is not None and self._objective.metric in result:
+            resource = self._resource(result, trial.trial_id)
+            if resource is not None:
+                key = self._objective.key(self._objective.value(result, trial.trial_id))
+                listener.hear(trial.trial_id, resource, key, result)
 
     def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
         progress = self._progress(trial)
@@ -266,19 +284,34 @@ class HyperbandScheduler(TrialScheduler):
         if progress.phase is Phase.PAUSING:
             # only now: a job that is still stopping could not be followed by the next one, and would block its worker
             self._enter(progress, Phase.PAUSED)
-            progress.rungs.wait(trial.trial_id, progress.level)
-            if progress.rungs.rung_at(progress.level).keys[trial.trial_id] == WORST:
-                self._hopeless.append(trial.trial_id)
+            if progress.updated >= self._max_t:
+                self._end_paused(progress, trial)
+            else:
+                self._wait(progress, trial.trial_id)
         elif progress.phase is Phase.RUNNING:
             # stopped by somebody else, a policy around this scheduler for example
             progress.stopped = True
             self._end(progress, trial)
 
+    def _wait(self, progress: Progress, trial_id: int) -> None:
+        progress.rungs.wait(trial_id, progress.level)
+        if progress.rungs.rung_at(progress.level).keys[trial_id] == WORST:
+            self._hopeless.setdefault(trial_id, False)
+
+    def _end_paused(self, progress: Progress, trial: Trial) -> None:
+        """Late reports say that all its work is done: there is nothing to resume."""
+        self._end(progress, trial)
+        self._hopeless.setdefault(trial.trial_id, False)
+
     # -- checkpoints -----------------------------------------------------------------------------------------------
 
     def trials_checkpoints_can_be_removed(self) -> Sequence[int]:
-        """Paused trials whose result is no finite number, which no rung lets pass; each named once."""
-        named, self._hopeless = self._hopeless, []
+        """Paused trials that nobody resumes: at their rung they have no finite number, or all their work is done.
+
+        Each named once.
+        """
+        named = [trial_id for trial_id, is_named in self._hopeless.items() if not is_named]
+        self._hopeless.update(dict.fromkeys(named, True))
         return named
 
     def paused_trials(self, resource: int | None = None) -> list[PausedTrial]:
@@ -432,6 +465,9 @@ class HyperbandScheduler(TrialScheduler):
 
     def metric_mode(self) -> Mode:
         return self._objective.mode
+
+    def needed_metrics(self) -> Sequence[str]:
+        return [*super().needed_metrics(), *([] if self._cost_attr is None else [self._cost_attr])]
 
     @property
     def resource_attr(self) -> str:

@@ -75,6 +75,16 @@ def checked_name(name: object, what: str) -> str:
     return name
 
 
+def check_distinct(**names: str | None) -> None:
+    """Raises ``OptionError`` if two of them (by the argument's name; None: not given) are the same."""
+    seen: dict[str, str] = {}
+    for what, name in names.items():
+        if name is not None and name in seen:
+            raise OptionError(f"{seen[name]} and {what} are both {name!r}", "scripts report them by different names")
+        if name is not None:
+            seen[name] = what
+
+
 def checked_mode(mode: object) -> Mode:
     if mode == "min":
         return "min"

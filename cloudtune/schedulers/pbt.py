@@ -14,7 +14,7 @@ from cloudtune.errors import OptionError
 from cloudtune.options import check_count, check_flag, named_options
 from cloudtune.schedulers.base import NOT_NOW, Action, Decision, NotNow, Reason, Start, Suggestion, TrialScheduler
 from cloudtune.schedulers.max_resource import infer_max_resource
-from cloudtune.schedulers.objective import Objective, checked_name, resource_of
+from cloudtune.schedulers.objective import Objective, check_distinct, checked_name, resource_of
 from cloudtune.schedulers.perturbation import checked_exploration, explored
 from cloudtune.schedulers.population import Population
 from cloudtune.schedulers.termination_policies import is_number
@@ -52,7 +52,7 @@ class PopulationBasedTraining(TrialScheduler):
     :param custom_explore_fn: from the configuration of the trial that is ahead (a copy) to the one to go on with, in
         place of perturbations. It should give the same for the same. Numbers are brought into their ranges.
     :param population_size: so many trials at once at most, however many workers there are; at least 2.
-    :param perturbation_interval: units of work between two comparisons of a member.
+    :param perturbation_interval: units of work between two comparisons of a member; fewer than a whole trial has.
     :param quantile_fraction: the share of the population that is replaced, and of that it is replaced by: 0 (nobody is)
         to 0.5. ⌈n · fraction⌉ members of n.
     :param resample_probability: of each hyperparameter, to be drawn anew rather than perturbed.
@@ -88,8 +88,7 @@ class PopulationBasedTraining(TrialScheduler):
         super().__init__(config_space)
         self._objective = Objective(metric, mode)
         self._resource_attr = checked_name(resource_attr, "resource_attr")
-        if resource_attr == metric:
-            raise OptionError(f"metric and resource_attr are both {metric!r}", "give what counts units of work")
+        check_distinct(metric=metric, resource_attr=resource_attr)
         limit_given = max_t if max_t is not None or max_resource_attr is not None else 100
         limit = infer_max_resource(config_space, limit_given, max_resource_attr)
         assert limit is not None
@@ -99,6 +98,11 @@ class PopulationBasedTraining(TrialScheduler):
         if perturbation_interval == 0:
             raise OptionError("perturbation_interval is 0", "give units of work, above 0")
         _check_number("quantile_fraction", quantile_fraction, 0, 0.5, "0.25: a quarter of the population")
+        if perturbation_interval >= limit.max_t and quantile_fraction > 0:
+            raise OptionError(
+                f"perturbation_interval={perturbation_interval!r}, and trials end at {limit.max_t}: nobody is compared",
+                "lower it, raise max_t, or give quantile_fraction=0",
+            )
         _check_number("resample_probability", resample_probability, 0, 1, "give a probability, 0.25 say")
         if custom_explore_fn is not None and not callable(custom_explore_fn):
             raise OptionError(

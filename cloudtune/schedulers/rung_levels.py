@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from cloudtune.errors import OptionError
+from cloudtune.schedulers.objective import as_number
 
 logger = logging.getLogger("cloudtune.schedulers")
 
@@ -64,7 +65,7 @@ def checked_reduction_factor(reduction_factor: object) -> float:
 
 def positive_integer(value: object, name: str) -> int:
     """``value`` as an int; raises OptionError unless it is a whole number of at least 1."""
-    number = math.nan if isinstance(value, bool) or not isinstance(value, numbers.Real) else float(value)
+    number = math.nan if isinstance(value, bool) else as_number(value)
     if not number.is_integer() or number < 1:
         raise OptionError(f"{name} is {value!r}", "give an integer of at least 1")
     return int(number)
@@ -72,7 +73,7 @@ def positive_integer(value: object, name: str) -> int:
 
 def _geometric(first: int, factor: float, max_t: int) -> tuple[int, ...]:
     levels: list[int] = []
-    while (level := round(first * factor ** len(levels))) < max_t:
+    while (exact := first * factor ** len(levels)) <= max_t and (level := round(exact)) < max_t:
         levels.append(level)
     return tuple(levels)
 

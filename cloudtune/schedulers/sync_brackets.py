@@ -66,10 +66,12 @@ class Filled(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a result has led to. ``left``: trials that will not go on, as their rung is full and others were better."""
+    """What a result has led to. ``left``: trials that will not go on, as their rung is full and others were better.
+    ``back``: those of them that will after all, in place of one that has ended before its turn came."""
 
     filled: list[Filled]
     left: list[int]
+    back: list[int]
 
 
 Outlook = Callable[[int, int], "float | None"]
@@ -139,12 +141,26 @@ class Bracket:
 
     def settle(self, trial_id: int) -> Step:
         """More is known of a trial than before. If that fills its slot, and the slot its rung, the next one opens."""
-        step = Step([], [])
+        step = Step([], [], [])
         index = self._slot_of.get(trial_id)
         if index is not None and self._slots[index].key is None:
-            self._look_at(index, trial_id, step)
+            self._look_at(index, self._next_best(index, trial_id, step), step)
             self._climb(step)
         return step
+
+    def _next_best(self, index: int, trial_id: int, step: Step) -> int:
+        """Who is to fill the slot: another, if this trial was among the best below and has ended before it went on."""
+        level = self.rung.level
+        promoted = index in self._free and self._current > 0 and self.ascent is Ascent.RESUMED
+        if not promoted or self._outlook(trial_id, level) != WORST:
+            return trial_id
+        other = next((each for each in self._able(level, self._current - 1) if each not in self._slot_of), None)
+        if other is None:
+            return trial_id
+        del self._slot_of[trial_id]
+        self._slots[index].trial_id, self._slot_of[other] = other, index
+        step.back.append(other)
+        return other
 
     def _look_at(self, index: int, trial_id: int, step: Step) -> None:
         key = self._outlook(trial_id, self.rung.level)
@@ -163,23 +179,24 @@ class Bracket:
                 self._current += 1
                 self._enter([Slot() for _ in range(size)])
                 continue
-            best = self._able(level)[:size]
+            best = self._able(level, self._current)[:size]
             chosen = set(best)
-            step.left.extend(each for each in self._ranked() if each not in chosen)
+            step.left.extend(each for each in self._ranked(self._current) if each not in chosen)
             self._current += 1
             self._enter(self._promoted(best, size))
             for index, slot in enumerate(self._slots):
                 if slot.trial_id is not None:
                     self._look_at(index, slot.trial_id, step)
 
-    def _ranked(self) -> list[int]:
-        """Trials of the present rung, best first; of equal ones the one that was launched first."""
-        record = self.records[self._current]
+    def _ranked(self, rung: int) -> list[int]:
+        """Trials of a rung, best first; of equal ones the one that was launched first."""
+        record = self.records[rung]
         return sorted(record, key=lambda trial_id: (record[trial_id], trial_id))
 
-    def _able(self, level: int) -> list[int]:
-        """Those with a finite result that can go on, best first. In place of others the next best ones go on."""
-        finite = [each for each in self._ranked() if self.records[self._current][each] < WORST]
+    def _able(self, level: int, rung: int) -> list[int]:
+        """Those of a rung with a finite result that can go on to ``level``, best first. In place of others the next
+        best ones go on."""
+        finite = [each for each in self._ranked(rung) if self.records[rung][each] < WORST]
         if self.ascent is Ascent.RESTARTED:
             return finite
         return [trial_id for trial_id in finite if self._outlook(trial_id, level) != WORST]
@@ -207,7 +224,7 @@ class Bracket:
         first, *others = self.rungs
         shrunk = (Size(max(1, size * share[0] // share[1]), level) for size, level in others)
         self.rungs = (Size(share[0], first.level), *shrunk)
-        step = Step([], [])
+        step = Step([], [], [])
         self._climb(step)
         return step
 

@@ -8,7 +8,7 @@ from typing import Any
 from cloudtune.options import named_options
 from cloudtune.schedulers.base import Decision, NotNow, Suggestion, TrialScheduler
 from cloudtune.schedulers.hyperband_options import SearcherData
-from cloudtune.schedulers.objective import Objective
+from cloudtune.schedulers.objective import Objective, check_distinct
 from cloudtune.schedulers.setup import searcher_for, searcher_name, start
 from cloudtune.schedulers.sync_brackets import Ascent, Bracket
 from cloudtune.schedulers.sync_options import SyncOptions, checked_brackets, geometric_brackets
@@ -71,6 +71,7 @@ class SynchronousHyperbandScheduler(TrialScheduler):
         super().__init__(config_space)
         self._objective = Objective(metric, mode)
         self._options = SyncOptions(resource_attr, max_resource_attr, max_resource_level, searcher_data)
+        check_distinct(metric=metric, resource_attr=resource_attr)
         self.bracket_rungs = checked_brackets(bracket_rungs)
         """Per bracket its rungs, (size, level)."""
         limit = self._options.limit(config_space, max(rungs[-1].level for rungs in self.bracket_rungs))

@@ -26,6 +26,10 @@ from cloudtune.space import Domain
 _EXAMPLE = "such as [(9, 1), (3, 3), (1, 9)]: sizes fall, levels rise"
 
 
+MOST_PLACES = 1_000_000
+"""In a rung: all of them are there as soon as its bracket begins."""
+
+
 @dataclass(frozen=True)
 class SyncOptions:
     """As the user gave them; the meaning of each is documented at ``SynchronousHyperbandScheduler``."""
@@ -82,6 +86,10 @@ def checked_bracket(rungs: object, name: str) -> tuple[Size, ...]:
         if not isinstance(rung, (list, tuple)) or len(rung) != 2:
             raise OptionError(f"{name} has the rung {rung!r}", f"give pairs of size and level, {_EXAMPLE}")
         size = positive_integer(rung[0], f"{name}: the size in {rung!r}")
+        if size > MOST_PLACES:
+            raise OptionError(
+                f"{name}: {size:.3g} trials in one rung", "lower the reduction_factor, or give fewer places"
+            )
         checked.append(Size(size, positive_integer(rung[1], f"{name}: the level in {rung!r}")))
     for low, high in pairwise(checked):
         if low.size <= high.size or low.level >= high.level:

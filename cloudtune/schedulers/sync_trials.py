@@ -236,6 +236,9 @@ class SyncTrials:
         self._follow(run.bracket, run.bracket.settle(trial_id))
 
     def _follow(self, bracket: Bracket, step: Step) -> None:
+        for trial_id in step.back:
+            self.runs[trial_id].left = False
+            self._removable = [each for each in self._removable if each != trial_id]
         at_the_top = (filled.trial_id for filled in step.filled if filled.level == self.runs[filled.trial_id].top)
         for trial_id in (*step.left, *at_the_top):
             run = self.runs[trial_id]

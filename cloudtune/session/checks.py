@@ -25,13 +25,14 @@ def missing_metric(ledger: Ledger) -> MetricError | None:
     one_ended = ledger.failures > 0
     if not one_ended and not (needs_each and len(reports) >= ENOUGH_REPORTS):
         return None
-    wanted = [ledger.objective, *filter(None, [ledger.scheduler.resource_attr])]
-    seen = Counter(name for report in reports for name in report if not name.startswith("st_"))
+    wanted = ledger.scheduler.needed_metrics()
+    seen = Counter(name for report in reports for name in report)
     missing = [name for name in wanted if seen[name] < len(reports)]
-    names = ", ".join(repr(name) for name, _ in seen.most_common(10)) or "nothing"
+    theirs = [repr(name) for name, _ in seen.most_common() if not name.startswith("st_")]
+    names = ", ".join(theirs[:10]) or "nothing"
     return MetricError(
         f"0 of {len(reports)} reports carry {' and '.join(map(repr, missing))}; seen: {names}",
-        "the scheduler's metric and resource_attr must be spelled as the training script reports them",
+        "what the scheduler needs (its metrics, resource_attr, cost_attr) must be spelled as the script reports it",
     )
 
 

@@ -147,6 +147,20 @@ def test_limits_are_found_and_changed_among_other_criteria() -> None:
     assert with_limits(lambda status: True, {"max_cost": 5}) == StoppingCriterion(max_cost=5)
 
 
+def test_of_several_limits_none_gets_lost() -> None:
+    plateau, hour, dollars = (
+        PlateauStopper("loss"),
+        StoppingCriterion(max_wallclock_time=3600),
+        StoppingCriterion(max_cost=9),
+    )
+    several = AnyOf(dollars, AnyOf(plateau, hour))
+    assert limits_of(several) == StoppingCriterion(max_wallclock_time=3600, max_cost=9)
+    assert limits_of(AnyOf(hour, StoppingCriterion(max_wallclock_time=60))).max_wallclock_time == 60
+    assert with_limits(several, {"max_cost": 5}) == AnyOf(StoppingCriterion(max_cost=5), hour, plateau)
+    later = with_limits(several, {"max_wallclock_time": 7200})
+    assert limits_of(later) == StoppingCriterion(max_wallclock_time=7200, max_cost=9)
+
+
 def test_a_tuner_ends_on_a_plateau() -> None:
     def curve(config: Config, epoch: int) -> dict[str, float]:
         return {"loss": 1.0 + config["x"] / 1000 + 1 / epoch}

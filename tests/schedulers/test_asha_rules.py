@@ -419,6 +419,32 @@ def test_a_paused_trial_whose_job_went_on_to_the_maximum_is_not_resumed() -> Non
     assert bench.resume() is None
 
 
+@pytest.mark.parametrize("its_job_ends", [True, False], ids=["paused", "pausing"])
+def test_the_checkpoint_of_a_trial_that_came_to_the_maximum_by_itself_is_let_go_once(its_job_ends: bool) -> None:
+    bench = promotion()
+    bench.run(1, 9.0)
+    trial_id = bench.start()
+    bench.report(trial_id, 1, 1.0, its_job_ends)
+    bench.late(trial_id, 9, 0.1)
+    if not its_job_ends:
+        assert list(bench.scheduler.trials_checkpoints_can_be_removed()) == []  # its job may still write it
+        bench.scheduler.on_trial_remove(bench.trials[trial_id])
+    assert list(bench.scheduler.trials_checkpoints_can_be_removed()) == [trial_id]
+    bench.late(trial_id, 10, 0.1)
+    assert list(bench.scheduler.trials_checkpoints_can_be_removed()) == []
+    assert bench.resume() is None
+
+
+def test_the_checkpoint_of_a_trial_that_diverged_after_it_was_paused_is_let_go_once() -> None:
+    bench = promotion()
+    bench.run(1, 9.0, 1.0)
+    assert list(bench.scheduler.trials_checkpoints_can_be_removed()) == []
+    bench.late(1, 3, math.nan)
+    bench.late(1, 4, math.nan)
+    assert list(bench.scheduler.trials_checkpoints_can_be_removed()) == [1]
+    assert list(bench.scheduler.trials_checkpoints_can_be_removed()) == []
+
+
 def test_a_late_report_of_an_earlier_attempt_takes_no_rung_from_the_present_one() -> None:
     bench = promotion()
     bench.run(1, 1.0, 5.0)

@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.errors import MetricError
 from cloudtune.schedulers import Action, HyperbandScheduler, Resume
 from cloudtune.schedulers.cost_promotion import CostShare, TotalCosts
 from cloudtune.space import uniform
+from cloudtune.testing.fake_cloud import FakeCloud, FakeFaults
 from tests.schedulers.bench import Bench
+from tests.tuning import tuner_on
 
 SPACE: dict[str, Any] = {"x": uniform(0, 1), "epochs": 9}
 
@@ -141,10 +144,33 @@ def test_an_attempt_builds_on_what_it_does_not_repeat() -> None:
     assert heard(costs, 1, 4.5) == 4.5
 
 
+def test_costs_that_fall_are_those_of_another_machine() -> None:
+    costs = TotalCosts("cost")
+    assert [heard(costs, 1, 4.0), heard(costs, 2, 5.0)] == [4, 5]
+    assert [heard(costs, 3, 1.0), heard(costs, 4, math.nan), heard(costs, 5, 3.0)] == [6, 5, 8]
+    assert [heard(costs, 1, 2.0), heard(costs, 2, 3.0)] == [2, 3]  # and this one began from scratch
+
+
 def test_nothing_reported_nothing_spent() -> None:
     costs = TotalCosts("cost")
     costs.relaunched(0)
     assert costs.total(0) == costs.total(1) == 0
+
+
+@pytest.mark.parametrize("keeps_nothing", [False, True])
+def test_whole_experiments_know_what_their_trials_have_cost(keeps_nothing: bool) -> None:
+    faults = FakeFaults(keeps_nothing=keeps_nothing)
+    cloud = FakeCloud(lambda config, epoch: {"loss": config["x"]}, "epochs", faults=lambda attempt: faults)
+    options: dict[str, Any] = {"max_resource_attr": "epochs", "cost_attr": "st_worker_time", "random_seed": 1}
+    scheduler = HyperbandScheduler(SPACE, "loss", type="cost_promotion", **options)
+    tuner = tuner_on(cloud, scheduler, StoppingCriterion(max_num_trials_started=20))
+    tuner.run()
+    listener = scheduler.rung_rule().listener
+    assert isinstance(listener, TotalCosts)
+    for state in tuner.ledger.trials:
+        # a second per epoch, with a checkpoint or all over again
+        assert listener.total(state.trial.trial_id) == state.furthest
+    assert max(len(state.attempts) for state in tuner.ledger.trials) == 3
 
 
 # -- shares -----------------------------------------------------------------------------------------------------------

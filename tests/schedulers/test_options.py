@@ -47,6 +47,9 @@ def test_refused_by_every_scheduler(make: Callable[..., TrialScheduler], options
     ("options", "says", "hint"),
     [
         ({"type": "promote"}, "type 'promote'", "'promotion'"),
+        ({"max_t": 10**400}, "max_t is 1000", "at least 1"),
+        ({"resource_attr": "loss"}, "metric and resource_attr are both 'loss'", "different names"),
+        ({"type": "cost_promotion", "cost_attr": "loss"}, "metric and cost_attr are both 'loss'", "different names"),
         ({"searcher_data": "rung"}, "searcher_data 'rung'", "'rungs'"),
         ({"resource_attr": ""}, "resource_attr is ''", "reports it"),
         ({"reduction_factor": 1}, "reduction_factor=1", "usual: 3"),

@@ -414,6 +414,8 @@ def test_a_population_finds_a_schedule_that_no_constant_is_as_good_as() -> None:
         ({"perturbation_interval": 0}, "perturbation_interval is 0"),
         ({"perturbation_interval": -1}, "perturbation_interval=-1"),
         ({"perturbation_interval": math.inf}, "perturbation_interval=inf"),
+        ({"max_t": 50}, "perturbation_interval=60, and trials end at 50"),
+        ({"max_t": 5, "perturbation_interval": 5}, "perturbation_interval=5, and trials end at 5"),
         ({"quantile_fraction": 0.6}, "quantile_fraction=0.6"),
         ({"quantile_fraction": "half"}, "quantile_fraction='half'"),
         ({"resample_probability": 1.1}, "resample_probability=1.1"),

@@ -192,3 +192,8 @@ def test_the_best_waiting_is_the_least_key_then_the_first_trial(steps: list[tupl
         best = min(waiting, key=lambda each: (waiting[each], each))
         assert rung.best_waiting() == (best, waiting[best])
         assert rung.waiting() == sorted(waiting, key=lambda each: (waiting[each], each))
+
+
+def test_a_factor_beyond_all_bounds_leaves_the_first_level() -> None:
+    assert successive_halving_rung_levels(9, 5, 1e308) == (5,)
+    assert successive_halving_rung_levels(9, 9, 1e308) == ()

@@ -118,6 +118,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "an entry that is not there": {"max_resource_attr": "epoch"},
     "mode": {"mode": "least"},
     "resource": {"resource_attr": ""},
+    "resource that is the metric": {"resource_attr": "loss"},
+    "more trials than anybody can run": {"reduction_factor": 1e308},
     "searcher": {"searcher": "randon"},
     "seed": {"random_seed": -1},
 }
