@@ -123,6 +123,9 @@ def by_resource(kind: Callable[..., TrialScheduler]) -> Callable[[Mode], TrialSc
 MAKERS: dict[str, Callable[[Mode], TrialScheduler]] = {
     **{kind.__name__: full_length(kind) for kind in FULL_LENGTH},
     **{kind.__name__: by_resource(kind) for kind in BY_RESOURCE},
+    "PopulationBasedTraining": lambda mode: PopulationBasedTraining(
+        SPACE, "loss", "epoch", mode=mode, random_seed=3, max_resource_attr="epochs", perturbation_interval=5
+    ),
     "MedianStoppingRule": lambda mode: MedianStoppingRule(full_length(RandomSearch)(mode), resource_attr="epoch"),
     "ConstrainedBayesianOptimization": lambda mode: ConstrainedBayesianOptimization(
         SPACE, metric="loss", constraint_attr="epoch", mode=mode, random_seed=3
