@@ -21,7 +21,7 @@ class SearchEffort:
 
     candidates: int = 400
     near: int = 200
-    starts: int = 4
+    starts: int = 8
     iterations: int = 20
     sweeps: int = 3
 

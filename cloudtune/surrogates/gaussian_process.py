@@ -103,6 +103,11 @@ class GaussianProcess:
     def learned(self) -> Hyperparameters:
         return self.factor.learned
 
+    @property
+    def noise(self) -> float:
+        """Standard deviation."""
+        return float(self.signal * np.sqrt(self.factor.diagonal - 1.0))
+
     def incumbents(self, values: Array) -> Array:
         """``(s,)``: the least posterior mean at the n points, for ``values`` ``(n, s)`` or ``(n, 1)``."""
         noise = self.factor.diagonal - 1.0

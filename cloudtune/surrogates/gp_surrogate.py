@@ -79,7 +79,7 @@ class GaussianProcessSurrogate:
             # with several samples of lambda, incumbents and thresholds need one scale: the first's
             scale = replace(scale, exponent=learned[0].boxcox)
         values = scale.forward(targets)
-        parts, incumbents = [], []
+        parts, incumbents, noises = [], [], []
         factors = self._conditioned(points, learned, min(fitted, len(points)) if len(targets) == count else None)
         for factor in factors:
             process = GaussianProcess.given(factor, values)
@@ -90,9 +90,10 @@ class GaussianProcessSurrogate:
                 process = fantasies.process
                 least = process.incumbents(fantasies.values)
             parts.append(process)
+            noises.append(process.noise)
             incumbents.append(least)
         predictor = parts[0] if len(parts) == 1 else Mixture(parts)
-        return Fit(predictor, np.concatenate(incumbents), scale.forward, scale.backward, new)
+        return Fit(predictor, np.concatenate(incumbents), scale.forward, scale.backward, new, float(np.mean(noises)))
 
     # -- hyperparameters -----------------------------------------------------------------------------------------------
 

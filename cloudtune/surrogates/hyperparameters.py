@@ -98,7 +98,7 @@ class Layout:
 
 SCALE_PRIOR = (-1.0, 0.7)
 NOISE_PRIOR = (math.log(1e-4), 3.0)
-NOISE_BOUNDS = (math.log(1e-9), math.log(2.0))
+NOISE_BOUNDS = (math.log(1e-10), math.log(2.0))
 SCALE_BOUNDS = (math.log(0.02), math.log(200.0))
 
 

@@ -14,7 +14,7 @@ from cloudtune.surrogates.matern import matern52, matern52_and_slope, squared_di
 from cloudtune.surrogates.prediction import Array
 from cloudtune.surrogates.targets import boxcox, boxcox_slope
 
-JITTER = 1e-10
+JITTER = 1e-12
 MEAN_VARIANCE = 1.0
 """Prior variance of the constant mean, in units of the signal variance."""
 SIGNAL_PRIOR = (1.0, 1.0)

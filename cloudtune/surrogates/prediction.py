@@ -58,6 +58,7 @@ class Fit:
     ``incumbents``: ``(s,)`` or ``(1,)``, the least expected value among what is known, per member; in the model's
     scale, like what ``predictor`` predicts. ``forward``: targets to the model's scale (a constraint's threshold, say).
     ``backward``: from it. ``carried``: JSON for the next fit, None if hyperparameters were not fitted this time.
+    ``noise``: standard deviation of an observation around the predicted signal.
     """
 
     predictor: Predictor
@@ -65,6 +66,7 @@ class Fit:
     forward: Callable[[Array], Array]
     backward: Callable[[Array], Array]
     carried: Mapping[str, Any] | None = None
+    noise: float = 0.0
 
 
 class Surrogate(Protocol):

@@ -21,24 +21,48 @@ class Scale(Protocol):
 
 @dataclass(frozen=True)
 class Standard:
-    """Mean 0, standard deviation 1; targets that are all the same become 0."""
+    """Mean 0, standard deviation 1; targets that are all the same become 0.
+
+    Those far above nearly all others (a diverged training, say) would leave no digits for the differences that count:
+    what lies beyond the ``knee`` is bent towards ``knee + width``.
+    """
 
     shift: float
     scale: float
+    knee: float = math.inf
+    width: float = 1.0
 
     @classmethod
     def of(cls, targets: Array) -> Standard:
-        largest = float(np.abs(targets).max(initial=0.0)) or 1.0
-        shift = float((targets / largest).mean()) * largest
-        scale = float(((targets - shift) / largest).std()) * largest
+        knee, width = _knee(targets)
+        bent = _bent(targets, knee, width)
+        largest = float(np.abs(bent).max(initial=0.0)) or 1.0
+        shift = float((bent / largest).mean()) * largest
+        scale = float(((bent - shift) / largest).std()) * largest
         # what differs by rounding alone counts as the same
-        return cls(shift, scale if scale > 1e-14 * largest else max(scale, largest))
+        return cls(shift, scale if scale > 1e-14 * largest else max(scale, largest), knee, width)
 
     def forward(self, targets: Array) -> Array:
-        return np.asarray((targets - self.shift) / self.scale)
+        return np.asarray((_bent(targets, self.knee, self.width) - self.shift) / self.scale)
 
     def backward(self, values: Array) -> Array:
-        return np.asarray(values * self.scale + self.shift)
+        bent = values * self.scale + self.shift
+        part = np.clip((bent - self.knee) / self.width, 0.0, 1.0 - 1e-12)
+        return np.where(bent > self.knee, self.knee + self.width * part / (1.0 - part), bent)
+
+
+def _knee(targets: Array) -> tuple[float, float]:
+    """Thrice as far above the least target as nine in ten are, and how far these are."""
+    least = float(targets.min())
+    width = float(np.quantile(targets, 0.9, method="lower")) - least
+    return (least + 3.0 * width, width) if width > 0 else (math.inf, 1.0)
+
+
+def _bent(targets: Array, knee: float, width: float) -> Array:
+    if math.isinf(knee):
+        return targets
+    beyond = np.maximum(targets - knee, 0.0) / width
+    return np.where(targets > knee, knee + width * (beyond / (1.0 + beyond)), targets)
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,16 @@ from cloudtune.testing.searcher_contract import MakeSearcher, SearcherContract
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
-    "lcb": {"acq_function": "lcb", "acq_function_kwargs": {"kappa": 0.5}},
-    "noard": {"gp_base_kernel": "matern52-noard"},
+    "lcb, one length scale": {
+        "acq_function": "lcb",
+        "acq_function_kwargs": {"kappa": 0.5},
+        "gp_base_kernel": "matern52-noard",
+    },
     "warping and Box-Cox": {"input_warping": True, "boxcox_transform": True},
-    "samples": {"gp_hyperparameters": "mcmc"},
-    "no fantasies": {"no_fantasizing": True},
-    "cold": {"opt_warmstart": False, "num_init_random": 1},
+    "samples": {"gp_hyperparameters": "mcmc", "num_fantasy_samples": 3},
+    "cold, without fantasies": {"opt_warmstart": False, "num_init_random": 1, "no_fantasizing": True},
     "rarely": {"opt_skip_init_length": 0, "opt_skip_period": 4},
-    "subsets": {"max_size_data_for_model": 8, "opt_max_size": 6},
-    "candidates only": {"skip_local_optimization": True},
+    "subsets": {"max_size_data_for_model": 8, "opt_max_size": 6, "skip_local_optimization": True},
 }
 
 
