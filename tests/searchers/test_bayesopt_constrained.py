@@ -46,7 +46,7 @@ class TestContract(SearcherContract):
         return {"loss": value, "excess": config.get("momentum", 0.5) - 0.5 if trial_id % 7 else math.nan}
 
 
-# -- where it should be good ---------------------------------------------------------------------------------------------
+# -- where it should be good -------------------------------------------------------------------------------------------
 
 SPACE = {"x": uniform(0, 6), "y": uniform(0, 6)}
 
@@ -96,7 +96,7 @@ def test_maximizing_is_the_mirror_of_minimizing() -> None:
         assert best_feasible(searcher_of("bayesopt_constrained", 1, "max"), trial, sign=-1.0) == least
 
 
-# -- what counts as feasible ---------------------------------------------------------------------------------------------
+# -- what counts as feasible -------------------------------------------------------------------------------------------
 
 
 def line(values: dict[float, Metrics], pending: tuple[float, ...] = (), **options: Any) -> Searcher:
@@ -173,7 +173,7 @@ def test_other_mistakes(given: dict[str, Any], message: str) -> None:
         )
 
 
-# -- trials at work ------------------------------------------------------------------------------------------------------
+# -- trials at work ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", [{}, {"gp_hyperparameters": "mcmc"}], ids=["map", "mcmc"])
@@ -191,7 +191,7 @@ def test_failed_trials_are_no_longer_awaited() -> None:
     assert proposed(searcher) == proposed(fresh)
 
 
-# -- the score -----------------------------------------------------------------------------------------------------------
+# -- the score ---------------------------------------------------------------------------------------------------------
 
 
 def models(pending: int) -> tuple[Any, Any, Array]:
@@ -233,7 +233,7 @@ def test_its_gradients_are_those_of_its_values(pending: int, incumbent: float) -
         np.testing.assert_allclose(gradients[:, dimension], difference, rtol=1e-4, atol=1e-6)
 
 
-# -- under schedulers ----------------------------------------------------------------------------------------------------
+# -- under schedulers --------------------------------------------------------------------------------------------------
 
 
 def test_under_hyperband_it_learns_from_rungs() -> None:
