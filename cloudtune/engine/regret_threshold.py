@@ -131,7 +131,7 @@ class _Latest:
 
 @dataclass(frozen=True)
 class _Results:
-    """``keys``: ``(n,)``, objectives to be minimized, all finite. ``spreads``: their standard deviations, if reported."""
+    """``keys``: ``(n,)``, objectives to be minimized, all finite. ``spreads``: their standard deviations."""
 
     configs: Sequence[Config]
     keys: Array

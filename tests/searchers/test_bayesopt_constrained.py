@@ -146,7 +146,7 @@ def test_a_trial_that_does_not_report_the_constraint_is_not_feasible() -> None:
 
 
 def test_a_constraint_that_nobody_reports_is_an_error_with_the_nearest_name() -> None:
-    with pytest.raises(MetricError, match="carries no 'excess'.*(?s:.)*did you mean 'exces'"):
+    with pytest.raises(MetricError, match=r"carries no 'excess'[\s\S]*did you mean 'exces'"):
         line({0.5: {"loss": 1.0, "exces": 0.0}})
 
 
