@@ -74,7 +74,7 @@ class FullyConnected:
 
 @dataclass(frozen=True)
 class LinearCost:
-    """A fitted model. ``start``: ``(p,)``, ``per_unit``: ``(q,)``, weights of the features. No cost is below ``least``."""
+    """A fitted model. ``start``: ``(p,)``, ``per_unit``: ``(q,)``, weights of the features. ``least``: of all costs."""
 
     features: CostFeatures
     start: Array

@@ -25,7 +25,8 @@ class TrainingSet:
     """Results of n trials in the order of their numbers.
 
     ``targets``: ``(n,)``, to be minimized, all finite: a result that was no finite number counts as the worst that was
-    one (unless ``Observations`` has another ``stand_in``). ``resource``: the units of work after which all of them were obtained; None where trials run to their end.
+    one, unless ``Observations`` have another ``stand_in``. ``resource``: the units of work after which all of them were
+    obtained; None where trials run to their end.
     """
 
     trial_ids: tuple[int, ...]

@@ -52,7 +52,7 @@ SPACE = {"x": uniform(0, 6), "y": uniform(0, 6)}
 
 
 def gardner(config: Config) -> tuple[float, float]:
-    """Second simulation of Gardner et al. 2014: two small feasible islands; the best value, 0.2532, is on one's edge."""
+    """Second simulation of Gardner et al. 2014: two small feasible islands, and the best value is 0.2532."""
     x, y = config["x"], config["y"]
     return math.sin(x) + y, math.sin(x) * math.sin(y) + 0.95
 

@@ -18,7 +18,7 @@ from cloudtune.searchers.bayesopt_cost import Account, Cooling, CostOptions
 from cloudtune.searchers.cost_models import BiasOnly, FullyConnected, LinearCost, LinearInValues
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.space import choice, randint, uniform
-from cloudtune.surrogates.ridge import ridge
+from cloudtune.surrogates.ridge import STRENGTHS, ridge
 from cloudtune.testing.mini_tuner import MiniTuner
 from cloudtune.testing.searcher_contract import MakeSearcher, SearcherContract
 from cloudtune.trial import Config, Mode
@@ -54,10 +54,9 @@ SPACE = {"x": uniform(-5, 10), "y": uniform(0, 15)}
 
 def branin(config: Config) -> float:
     """Three minima of 0.398, at x = -3.14, 3.14 and 9.42."""
-    x, y = config["x"], config["y"]
-    return (
-        (y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6) ** 2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10
-    )
+    x, y = float(config["x"]), float(config["y"])
+    valley = y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6
+    return valley**2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10
 
 
 def cost(config: Config) -> float:
@@ -174,13 +173,26 @@ def test_costs_never_fall_below_a_tenth_of_the_least_one() -> None:
 
 def test_regularization_is_chosen_for_what_was_left_out() -> None:
     random_state = np.random.default_rng(0)
-    features = random_state.standard_normal((30, 25))
-    truth = np.zeros(25)
-    truth[:2] = 1.0
-    targets = features @ truth + random_state.standard_normal(30)
-    weights = ridge(features, targets)
-    exact = np.linalg.lstsq(features, targets, rcond=None)[0]
-    assert np.linalg.norm(weights - truth) < 0.7 * np.linalg.norm(exact - truth)
+    features = random_state.standard_normal((12, 9))
+    features /= np.sqrt((features**2).mean(axis=0))
+    targets = features[:, 0] + random_state.standard_normal(12)
+
+    def penalized(rows: Any, strength: float) -> Any:
+        kept, penalty = features[rows], strength * np.linalg.norm(features, 2) ** 2
+        return np.linalg.solve(kept.T @ kept + penalty * np.eye(9), kept.T @ targets[rows])
+
+    def error(strength: float) -> float:
+        left_out = [(np.delete(np.arange(12), row), row) for row in range(12)]
+        return float(
+            np.mean([(targets[row] - features[row] @ penalized(rest, strength)) ** 2 for rest, row in left_out])
+        )
+
+    best = min(STRENGTHS.tolist(), key=error)
+    assert STRENGTHS[0] < best < STRENGTHS[-1]
+    np.testing.assert_allclose(ridge(features, targets), penalized(np.arange(12), best), rtol=1e-6)
+
+
+def test_features_that_say_nothing_are_survived() -> None:
     assert np.isfinite(ridge(np.zeros((3, 2)), np.ones(3))).all()
 
 
