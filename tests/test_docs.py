@@ -99,7 +99,15 @@ def run(code: str, folder: Path, train: str = TRAIN, **environment: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "page", ["schedulers.md", "bayesian-optimization.md", "crashes.md", "from-syne-tune.md", "sandbox.md"]
+    "page",
+    [
+        "schedulers.md",
+        "bayesian-optimization.md",
+        "constraints-and-cost.md",
+        "crashes.md",
+        "from-syne-tune.md",
+        "sandbox.md",
+    ],
 )
 def test_the_samples_of_a_page_run_one_after_the_other(page: str, tmp_path: Path) -> None:
     assert run(code_of(ROOT / "docs" / page), tmp_path / "reader")

@@ -236,8 +236,9 @@ class SmoothCost:
         if not len(self.model.observations):
             return None
         fit = self.model.fitted(carried)
-        zero, one = fit.backward(np.array([0.0, 1.0])).tolist()
-        return CostScore(worth(fit.predictor, Cheapness(exponent * (one - zero))), fit.carried)
+        # the scale of a logarithm is a line, but for what lies far above all others
+        below, mean = fit.backward(np.array([-1.0, 0.0])).tolist()
+        return CostScore(worth(fit.predictor, Cheapness(exponent * (mean - below))), fit.carried)
 
 
 @dataclass(frozen=True)

@@ -108,11 +108,12 @@ class RegressorEstimator:
             raise OptionError(
                 f"estimator is {regressor!r}", "give an object with fit and predict, BayesianRidge() for example"
             )
-        self._regressor: Any = copy.deepcopy(regressor)
-        parameters = self._regressor.get_params() if hasattr(self._regressor, "get_params") else {}
+        mine = cast(Any, copy.deepcopy(regressor))
+        parameters = mine.get_params() if hasattr(mine, "get_params") else {}
         if parameters.get("random_state", 0) is None:
-            self._regressor.set_params(random_state=0)
-        self._returns_std = "return_std" in inspect.signature(self._regressor.predict).parameters
+            mine.set_params(random_state=0)
+        self._regressor = mine
+        self._returns_std = "return_std" in inspect.signature(mine.predict).parameters
         if not self._returns_std and not any(name in parameters for name in ("n_estimators", "estimators")):
             raise OptionError(
                 f"estimator {regressor!r} doesn't say how uncertain it is",

@@ -175,7 +175,7 @@ def test_regularization_is_chosen_for_what_was_left_out() -> None:
     random_state = np.random.default_rng(0)
     features = random_state.standard_normal((12, 9))
     features /= np.sqrt((features**2).mean(axis=0))
-    targets = features[:, 0] + random_state.standard_normal(12)
+    targets = features @ np.linspace(1, 0, 9) + 0.7 * random_state.standard_normal(12)
 
     def penalized(rows: Any, strength: float) -> Any:
         kept, penalty = features[rows], strength * np.linalg.norm(features, 2) ** 2
