@@ -168,12 +168,19 @@ class Account:
         return max((resource for costs in self._at.values() for resource in costs), default=None)
 
     def fitted(self, features: CostFeatures) -> LinearCost | None:
-        """None as long as nobody has reported a cost with a resource."""
-        rows = [(trial_id, *row) for trial_id in sorted(self._at) for row in sorted(self._at[trial_id].items())]
+        """To the first and the last report of each trial, between which there is a line.
+
+        None as long as nobody has reported a cost with a resource.
+        """
+        rows = [
+            (self._configs[trial_id], resource, self._at[trial_id][resource])
+            for trial_id in sorted(self._at)
+            for resource in sorted({min(self._at[trial_id]), max(self._at[trial_id])})
+        ]
         if not rows:
             return None
-        trial_ids, resources, costs = zip(*rows, strict=True)
-        return LinearCost.fit(features, [self._configs[each] for each in trial_ids], resources, costs)
+        configs, resources, costs = zip(*rows, strict=True)
+        return LinearCost.fit(features, configs, resources, costs)
 
 
 class LogCosts:

@@ -64,8 +64,9 @@ class GuidedSearcher(Searcher):
     :param proposer: finds what scores best.
     :param records: are told what happens.
     :param metric: the objective, with its ``mode``.
-    :param required: a metric that reports that count must carry besides. ``MetricError`` is raised as long as none
-        did: its name is misspelled, then. Afterwards a trial without it is one of which it is not known.
+    :param required: a metric that must be reported besides: with the result that counts, or in an earlier report of
+        the trial. ``MetricError`` is raised as long as no trial did: its name is misspelled, then. Afterwards a trial
+        without it is one of which it is not known.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class GuidedSearcher(Searcher):
         self._proposer = proposer
         self._guide = guide
         self._records = tuple(records)
-        self._seen_required = False
+        self._reported: dict[int, Any] = {}
         self._handed_on: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self._calls = 0
         self._latest: tuple[int, int, Config | None, Carried | None] | None = None
@@ -146,20 +147,24 @@ class GuidedSearcher(Searcher):
             record.register_pending(trial_id, resource)
 
     def on_result(self, trial_id: int, config: Config, result: Metrics, update: bool) -> None:
-        self._check_required(trial_id, result, update)
+        result = self._completed(trial_id, result, update)
         self._calls += 1
         for record in self._records:
             record.on_result(trial_id, config, result, update)
 
-    def _check_required(self, trial_id: int, result: Metrics, update: bool) -> None:
+    def _completed(self, trial_id: int, result: Metrics, update: bool) -> Metrics:
+        """With what is required, where the trial has reported it before."""
         if self.required in result:
-            self._seen_required = True
-        elif update and not self._seen_required:
+            self._reported[trial_id] = result[self.required]
+        elif update and trial_id in self._reported:
+            return {**result, self.required: self._reported[trial_id]}
+        elif update and not self._reported:
             seen = ", ".join(map(repr, result)) or "nothing"
             raise MetricError(
                 f"a report of trial {trial_id} carries no {self.required!r}; seen: {seen}",
                 nearest_name(self.required, result),
             )
+        return result
 
     def remove_case(self, trial_id: int, resource: int) -> None:
         self._calls += 1

@@ -150,10 +150,16 @@ def test_a_constraint_that_nobody_reports_is_an_error_with_the_nearest_name() ->
         line({0.5: {"loss": 1.0, "exces": 0.0}})
 
 
-def test_reports_that_do_not_count_may_leave_the_constraint_out() -> None:
-    searcher = line({})
-    searcher.on_trial_add(0, {"x": 0.5})
-    searcher.on_result(0, {"x": 0.5}, {"loss": 1.0}, update=False)
+def test_it_may_be_reported_once_and_early() -> None:
+    """The size of a model, say, is known before it is trained."""
+    searcher, told_at_once = line({}), line(grid(lambda x: x, lambda x: 0.5 - x))
+    for trial_id, (x, result) in enumerate(grid(lambda x: x, lambda x: 0.5 - x).items()):
+        searcher.on_trial_add(trial_id, {"x": x})
+        searcher.on_result(trial_id, {"x": x}, {"loss": 9.0}, update=False)
+        searcher.on_result(trial_id, {"x": x}, {"loss": 8.0, "excess": result["excess"]}, update=False)
+        searcher.on_result(trial_id, {"x": x}, {"loss": result["loss"]}, update=True)
+        searcher.cleanup_pending(trial_id)
+    assert searcher.suggest(100) == told_at_once.suggest(100)
 
 
 @pytest.mark.parametrize("given", [{}, {"constraint_attr": None}, {"constraint_attr": ""}, {"constraint_attr": 3}])
