@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
-
-import numpy as np
+from dataclasses import dataclass, replace
+from typing import Any
 
 from cloudtune.errors import OptionError
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.bayesopt import gaussian_process, proposer
 from cloudtune.searchers.bayesopt_constrained import check_improvement
 from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions
-from cloudtune.searchers.cost_models import CostFeatures, LinearCost, cost_features
+from cloudtune.searchers.cost_models import CostFeatures, cost_features
+from cloudtune.searchers.cost_records import Account, LogCosts
+from cloudtune.searchers.cost_scores import CostModel, CostToResource, SmoothCost
 from cloudtune.searchers.factory import several_options_from
 from cloudtune.searchers.guided import Carried, GuidedSearcher, Judgement
-from cloudtune.searchers.lattice import Array
 from cloudtune.searchers.modelled import Modelled
 from cloudtune.searchers.observations import Observations
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.proposing import CENTERS
 from cloudtune.searchers.random_searcher import RandomOptions, random_searcher
-from cloudtune.space import UnitCube
-from cloudtune.surrogates.acquisition import LogExpectedImprovement, Score, total, worth
-from cloudtune.surrogates.prediction import Prediction
-from cloudtune.trial import Config, Metrics
+from cloudtune.surrogates.acquisition import LogExpectedImprovement, total, worth
 
 OBJECTIVE, COST = "objective", "cost"
 
@@ -86,7 +82,8 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
     logarithms = LogCosts(cost.cost_attr)
     model: CostModel
     if resource_attr is None:
-        surrogate = gaussian_process(random.cube, COST_FIT)
+        plain = replace(options, no_fantasizing=True, boxcox_transform=False, gp_hyperparameters="map")
+        surrogate = gaussian_process(random.cube, plain)
         model = SmoothCost(Modelled(logarithms.observations, surrogate, random.cube, random.random_seed, COST))
     else:
         features = cost_features(cost.cost_model or "linear", problem.config_space)
@@ -107,9 +104,6 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
     )
 
 
-COST_FIT = BayesianOptimizationOptions(no_fantasizing=True)
-
-
 def _resource_attr(problem: SearchProblem, cost: CostOptions) -> str | None:
     if problem.resource_attr is not None and cost.resource_attr not in (None, problem.resource_attr):
         raise OptionError(
@@ -123,187 +117,6 @@ def _resource_attr(problem: SearchProblem, cost: CostOptions) -> str | None:
             "name the metric that counts units of work, or leave cost_model out",
         )
     return resource_attr
-
-
-# -- what is remembered ------------------------------------------------------------------------------------------------
-
-
-class Account:
-    """A ``Record`` of what each trial had cost by when, as often as it was reported."""
-
-    def __init__(self, cost_attr: str, resource_attr: str | None) -> None:
-        self._cost_attr, self._resource_attr = cost_attr, resource_attr
-        self._configs: dict[int, Config] = {}
-        self._costs: dict[int, float] = {}
-        self._at: dict[int, dict[float, float]] = {}
-
-    def on_trial_add(self, trial_id: int, config: Config) -> None:
-        self._configs[trial_id] = config
-
-    def on_result(self, trial_id: int, config: Config, result: Metrics, update: bool) -> None:
-        cost = positive(result.get(self._cost_attr))
-        if cost is None:
-            return
-        self._configs.setdefault(trial_id, config)
-        self._costs[trial_id] = max(cost, self._costs.get(trial_id, 0.0))
-        resource = None if self._resource_attr is None else positive(result.get(self._resource_attr))
-        if resource is not None:
-            self._at.setdefault(trial_id, {})[resource] = cost
-
-    def register_pending(self, trial_id: int, resource: int | None = None) -> None:
-        pass
-
-    def remove_case(self, trial_id: int, resource: int) -> None:
-        pass  # it was paid all the same
-
-    def cleanup_pending(self, trial_id: int) -> None:
-        pass
-
-    def spent(self, trials: float = math.inf) -> float:
-        """By the trials with smaller numbers, together; in whatever order it was reported."""
-        return math.fsum(cost for trial_id, cost in self._costs.items() if trial_id < trials)
-
-    @property
-    def largest_resource(self) -> float | None:
-        return max((resource for costs in self._at.values() for resource in costs), default=None)
-
-    def fitted(self, features: CostFeatures) -> LinearCost | None:
-        """To the first and the last report of each trial, between which there is a line.
-
-        None as long as nobody has reported a cost with a resource.
-        """
-        rows = [
-            (self._configs[trial_id], resource, self._at[trial_id][resource])
-            for trial_id in sorted(self._at)
-            for resource in sorted({min(self._at[trial_id]), max(self._at[trial_id])})
-        ]
-        if not rows:
-            return None
-        configs, resources, costs = zip(*rows, strict=True)
-        return LinearCost.fit(features, configs, resources, costs)
-
-
-class LogCosts:
-    """A ``Record`` of the logarithms of final costs, as ``observations``. What is no positive number is left out."""
-
-    def __init__(self, cost_attr: str) -> None:
-        self.observations = Observations(cost_attr, "min")
-
-    def on_trial_add(self, trial_id: int, config: Config) -> None:
-        self.observations.on_trial_add(trial_id, config)
-
-    def register_pending(self, trial_id: int, resource: int | None = None) -> None:
-        pass  # what is at work says nothing about costs yet
-
-    def on_result(self, trial_id: int, config: Config, result: Metrics, update: bool) -> None:
-        name = self.observations.metric
-        cost = positive(result.get(name))
-        if cost is not None:
-            self.observations.on_result(trial_id, config, {name: math.log(cost)}, update)
-
-    def remove_case(self, trial_id: int, resource: int) -> None:
-        self.observations.remove_case(trial_id, resource)
-
-    def cleanup_pending(self, trial_id: int) -> None:
-        self.observations.cleanup_pending(trial_id)
-
-
-def positive(value: object) -> float | None:
-    """None for what is no finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        return None
-    number = float(value)
-    return number if 0.0 < number < math.inf else None
-
-
-# -- what it costs -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class CostScore:
-    """``score``: minus the logarithm of the cost, times an exponent. ``carried``: what the fit handed on."""
-
-    score: Score
-    carried: Mapping[str, Any] | None = None
-
-
-class CostModel(Protocol):
-    def scored(self, exponent: float, resource: float | None, carried: Mapping[str, Any] | None) -> CostScore | None:
-        """For trials that run to ``resource`` (None: to their end); None as long as no costs are known."""
-        ...
-
-
-@dataclass(frozen=True)
-class SmoothCost:
-    """A Gaussian process of the logarithm of final costs."""
-
-    model: Modelled
-
-    def scored(self, exponent: float, resource: float | None, carried: Mapping[str, Any] | None) -> CostScore | None:
-        if not len(self.model.observations):
-            return None
-        fit = self.model.fitted(carried)
-        # the scale of a logarithm is a line, but for what lies far above all others
-        below, mean = fit.backward(np.array([-1.0, 0.0])).tolist()
-        return CostScore(worth(fit.predictor, Cheapness(exponent * (mean - below))), fit.carried)
-
-
-@dataclass(frozen=True)
-class Cheapness:
-    """An ``Acquisition``: minus the mean, times ``factor``."""
-
-    factor: float
-
-    def values(self, prediction: Prediction) -> Array:
-        return np.asarray(-self.factor * prediction.mean.mean(axis=1))
-
-    def slopes(self, prediction: Prediction) -> tuple[Array, Array, Array]:
-        by_mean = np.full(prediction.mean.shape, -self.factor / prediction.mean.shape[1])
-        return self.values(prediction), by_mean, np.zeros(prediction.std.shape)
-
-
-@dataclass(frozen=True)
-class CostToResource:
-    """A linear model of what was reported. ``max_t``: how far trials run, if that is known."""
-
-    account: Account
-    features: CostFeatures
-    cube: UnitCube
-    max_t: int | None
-
-    def scored(self, exponent: float, resource: float | None, carried: Mapping[str, Any] | None) -> CostScore | None:
-        cost = self.account.fitted(self.features)
-        if cost is None:
-            return None
-        end = resource or self.max_t or self.account.largest_resource
-        return CostScore(LinearCheapness(cost, self.cube, float(end or 1.0), exponent))
-
-
-STEP = 1e-4
-
-
-@dataclass(frozen=True)
-class LinearCheapness:
-    """A ``DifferentiableScore``: minus the logarithm of a linear model's cost; gradients by differences.
-
-    Features are of configurations, not of points: they are the user's.
-    """
-
-    cost: LinearCost
-    cube: UnitCube
-    resource: float
-    exponent: float
-
-    def values(self, points: Array) -> Array:
-        return np.asarray(-self.exponent * np.log(self.cost(self.cube.decode(points), self.resource)))
-
-    def values_and_gradients(self, points: Array) -> tuple[Array, Array]:
-        n, d = points.shape
-        step = np.where(points > 0.5, -STEP, STEP)  # inwards
-        moved = np.repeat(points[:, None, :], d, axis=1)
-        moved[:, np.arange(d), np.arange(d)] += step
-        values = self.values(np.concatenate([points, moved.reshape(n * d, d)]))
-        return values[:n], np.asarray((values[n:].reshape(n, d) - values[:n, None]) / step)
 
 
 # -- the two together --------------------------------------------------------------------------------------------------

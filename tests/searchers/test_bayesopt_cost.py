@@ -14,8 +14,9 @@ from cloudtune.schedulers.fifo import FIFOScheduler
 from cloudtune.schedulers.hyperband import HyperbandScheduler
 from cloudtune.searchers import bayesopt, bayesopt_cost
 from cloudtune.searchers.base import Searcher
-from cloudtune.searchers.bayesopt_cost import Account, Cooling, CostOptions
+from cloudtune.searchers.bayesopt_cost import Cooling, CostOptions
 from cloudtune.searchers.cost_models import BiasOnly, FullyConnected, LinearCost, LinearInValues
+from cloudtune.searchers.cost_records import Account
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.space import choice, randint, uniform
 from cloudtune.surrogates.ridge import STRENGTHS, ridge
