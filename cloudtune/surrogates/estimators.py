@@ -114,7 +114,9 @@ class RegressorEstimator:
             mine.set_params(random_state=0)
         self._regressor = mine
         self._returns_std = "return_std" in inspect.signature(mine.predict).parameters
-        if not self._returns_std and not any(name in parameters for name in ("n_estimators", "estimators")):
+        # members of a boosted ensemble each learn what those before them left over: their spread says nothing
+        averages = "n_estimators" in parameters and "learning_rate" not in parameters
+        if not self._returns_std and not averages:
             raise OptionError(
                 f"estimator {regressor!r} doesn't say how uncertain it is",
                 "give one whose predict has return_std, a forest, or BaggingRegressor(estimator) of it",
@@ -147,7 +149,7 @@ class _Spread:
     regressor: Any
 
     def predict(self, X: Array) -> tuple[Array, Array]:  # noqa: N803
-        members = np.ravel(self.regressor.estimators_)
+        members = list(self.regressor.estimators_)
         chosen = getattr(self.regressor, "estimators_features_", [slice(None)] * len(members))
         answers = np.stack([one.predict(X[:, some]) for one, some in zip(members, chosen, strict=True)])
         return answers.mean(axis=0), answers.std(axis=0)

@@ -85,6 +85,12 @@ def test_the_bound_holds_and_comes_down(seed: int) -> None:
     assert bounds[1] < bounds[0]
 
 
+def test_more_confidence_takes_a_wider_bound() -> None:
+    configs = drawn(15)
+    values = np.array([math.sin(9 * config["x"]) + math.cos(7 * config["y"]) for config in configs])
+    assert regret_bound(SPACE, configs, values, 1.0) > 1.5 * regret_bound(SPACE, configs, values)
+
+
 def test_it_is_in_units_of_the_metric() -> None:
     configs = drawn(15)
     values = np.array([bowl(config) for config in configs])
@@ -179,6 +185,7 @@ def test_it_travels_and_answers_the_same() -> None:
         ({"threshold": 1.0, "std_attr": "std"}, "give one of them"),
         ({"threshold": 0.0}, "no number above 0"),
         ({"threshold": "1"}, "no number above 0"),
+        ({"threshold": 1.0, "beta_scale": 0}, "beta_scale=0 is no number above 0"),
         ({"threshold": 1.0, "mode": "least"}, "mode is 'least'"),
         ({"threshold": 1.0, "min_evaluation": 3}, "did you mean 'min_evaluations'"),
         ({"threshold": 1.0, "min_evaluations": 0}, "min_evaluations=0"),

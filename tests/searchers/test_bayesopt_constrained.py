@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cloudtune.engine.ledger import Ledger
+from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.errors import MetricError, OptionError
 from cloudtune.schedulers.fifo import FIFOScheduler
 from cloudtune.schedulers.hyperband import HyperbandScheduler
@@ -21,9 +23,11 @@ from cloudtune.space import UnitCube, uniform
 from cloudtune.surrogates.acquisition import DifferentiableScore, expected_improvement
 from cloudtune.surrogates.constrained import feasible_improvement
 from cloudtune.surrogates.prediction import Array
+from cloudtune.testing.fake_cloud import FakeCloud
 from cloudtune.testing.mini_tuner import MiniTuner
 from cloudtune.testing.searcher_contract import MakeSearcher, SearcherContract
 from cloudtune.trial import Config, Metrics, Mode
+from tests.tuning import KeptJournal, tuner_on
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -254,3 +258,26 @@ def test_under_hyperband_it_learns_from_rungs() -> None:
     tuner = MiniTuner(scheduler, lambda _, config, epoch: gardner(config)[0] - 3 + 1 / epoch)
     tuner.run(25)
     assert min(min(values) for values in tuner.best.values()) < -2.5
+
+
+def test_a_replay_of_the_journal_goes_on_the_same() -> None:
+    """What both models carry is in the journal."""
+
+    def made() -> FIFOScheduler:
+        return FIFOScheduler(
+            {**SPACE, "epochs": 1},
+            "loss",
+            searcher="bayesopt_constrained",
+            search_options={"constraint_attr": "excess"},
+            max_resource_attr="epochs",
+            random_seed=3,
+        )
+
+    journal, live = KeptJournal(), made()
+    cloud = FakeCloud(lambda config, _: dict(zip(("loss", "excess"), gardner(config), strict=True)))
+    tuner_on(cloud, live, StoppingCriterion(max_num_trials_started=11), n_workers=3, storage=journal).run()
+    replayed = Ledger(made())
+    for event in journal.kept.read(0):
+        replayed.apply(event)
+    assert any(trial.trial.carried for trial in replayed.trials)
+    assert replayed.scheduler.suggest(12) == live.suggest(12)
