@@ -67,6 +67,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 SEARCHING = [
+    "constraints-and-cost.md",
     "ask-tell.md",
     "bayesian-optimization.md",
     "simulation.md",

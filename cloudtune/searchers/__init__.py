@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions
     from cloudtune.searchers.grid_searcher import GridSearcher
     from cloudtune.searchers.model_searcher import Model, ModelSearcher, ModelUse
+    from cloudtune.searchers.own_surrogate import SKLearnSurrogateSearcher, bayesian_optimization
     from cloudtune.searchers.random_searcher import RandomSearcher
     from cloudtune.searchers.sobol_searcher import SobolSearcher
 
@@ -26,7 +27,9 @@ __all__ = [
     # without a tuner
     "AskTell",
     "AskedTrial",
+    "bayesian_optimization",
     # for one's own
+    "SKLearnSurrogateSearcher",
     "ModelSearcher",
     "Model",
     "ModelUse",
@@ -40,6 +43,8 @@ _HOMES = {
     "BayesianOptimizationOptions": "bayesopt_options",
     "AskTell": "ask_tell",
     "AskedTrial": "ask_tell",
+    "SKLearnSurrogateSearcher": "own_surrogate",
+    "bayesian_optimization": "own_surrogate",
     "ModelSearcher": "model_searcher",
     "Model": "model_searcher",
     "ModelUse": "model_searcher",

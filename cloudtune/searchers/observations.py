@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from cloudtune.options import nearest_name
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.trial import Config, Metrics
 
+StandIn = Callable[[NDArray[np.float64]], float]
+
 LARGEST = 1e100
 """Targets are cut off here: sums of their squares are still numbers."""
 
@@ -22,7 +25,8 @@ class TrainingSet:
     """Results of n trials in the order of their numbers.
 
     ``targets``: ``(n,)``, to be minimized, all finite: a result that was no finite number counts as the worst that was
-    one. ``resource``: the units of work after which all of them were obtained; None where trials run to their end.
+    one, unless ``Observations`` have another ``stand_in``. ``resource``: the units of work after which all of them were
+    obtained; None where trials run to their end.
     """
 
     trial_ids: tuple[int, ...]
@@ -37,11 +41,15 @@ class TrainingSet:
 class Observations:
     """One metric's results, per resource and trial, in whatever order they come.
 
-    ``resource_attr``: None if trials count by their last result alone.
+    ``resource_attr``: None if trials count by their last result alone. ``stand_in``: what a target that is no finite
+    number counts as, given those that are.
     """
 
-    def __init__(self, metric: str, mode: str, resource_attr: str | None = None) -> None:
+    def __init__(
+        self, metric: str, mode: str, resource_attr: str | None = None, stand_in: StandIn | None = None
+    ) -> None:
         self.metric = metric
+        self._stand_in = stand_in or _worst
         self.mode = mode
         self.resource_attr = resource_attr
         self._sign = 1.0 if mode == "min" else -1.0
@@ -124,7 +132,7 @@ class Observations:
         results = self._results.get(resource, {})
         trial_ids = tuple(sorted(results))
         configs = tuple(self._configs[trial_id] for trial_id in trial_ids)
-        targets = _finite(np.array([results[trial_id] for trial_id in trial_ids], dtype=np.float64))
+        targets = _finite(np.array([results[trial_id] for trial_id in trial_ids], dtype=np.float64), self._stand_in)
         return TrainingSet(trial_ids, configs, targets, None if math.isinf(resource) else resource)
 
     def training_set(self, least: int) -> TrainingSet:
@@ -151,7 +159,10 @@ def check_same(problem: SearchProblem, metric: str, mode: str, name: str) -> Non
         raise OptionError(f"the scheduler's mode is {problem.mode!r}, its {name}'s {mode!r}", "give both the same")
 
 
-def _finite(targets: NDArray[np.float64]) -> NDArray[np.float64]:
+def _finite(targets: NDArray[np.float64], stand_in: StandIn) -> NDArray[np.float64]:
     finite = np.isfinite(targets)
-    worst = targets[finite].max(initial=-np.inf) if finite.any() else 0.0
-    return np.asarray(np.clip(np.where(finite, targets, worst), -LARGEST, LARGEST))
+    return np.asarray(np.clip(np.where(finite, targets, stand_in(targets[finite])), -LARGEST, LARGEST))
+
+
+def _worst(finite: NDArray[np.float64]) -> float:
+    return float(finite.max()) if len(finite) else 0.0

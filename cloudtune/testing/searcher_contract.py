@@ -62,6 +62,10 @@ class SearcherContract:
     def objective(self, trial_id: int, config: Config) -> float:
         return float(abs(math.log10(config["lr"]) + 3) + config["momentum"]) if "lr" in config else float(config["a"])
 
+    def result(self, trial_id: int, config: Config, value: Any) -> dict[str, Any]:
+        """What a trial reports; searchers that need more metrics than one add them."""
+        return {self.metric: value}
+
     def evaluate(
         self,
         searcher: Searcher,
@@ -73,7 +77,7 @@ class SearcherContract:
         """Launch, report once, end."""
         launch(searcher, trial_id, config, carried)
         searcher.register_pending(trial_id)
-        searcher.on_result(trial_id, config, {self.metric: value}, update=True)
+        searcher.on_result(trial_id, config, self.result(trial_id, config, value), update=True)
         searcher.cleanup_pending(trial_id)
 
     def explore(self, searcher: Searcher, start: int, end: int) -> list[Config]:
@@ -139,7 +143,8 @@ class SearcherContract:
         for searcher, order in zip(searchers, (range(6), reversed(range(6))), strict=True):
             for trial_id in order:
                 config = configs[trial_id]
-                searcher.on_result(trial_id, config, {self.metric: self.objective(trial_id, config)}, update=True)
+                result = self.result(trial_id, config, self.objective(trial_id, config))
+                searcher.on_result(trial_id, config, result, update=True)
                 searcher.cleanup_pending(trial_id)
         assert propose(searchers[0], 6) == propose(searchers[1], 6)
 
