@@ -8,7 +8,7 @@ from dataclasses import field
 from enum import Enum
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from cloudtune.errors import OptionError
+from cloudtune.errors import MetricError, OptionError
 from cloudtune.records import record
 from cloudtune.trial import Config, Metrics, Mode, Trial
 
@@ -154,6 +154,10 @@ class TrialScheduler(ABC):
         """All that reports must carry: others are kept, and this scheduler never hears of them."""
         resource = self.resource_attr
         return [*self.metric_names(), *([] if resource is None else [resource])]
+
+    def complaint(self) -> MetricError | None:
+        """What the reports so far lack, if that makes it pointless to go on: the experiment ends in order."""
+        return None
 
     @property
     def max_resource_attr(self) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cloudtune.errors import OptionError
+from cloudtune.errors import MetricError, OptionError
 from cloudtune.options import check_flag, named_options
 from cloudtune.schedulers.base import Decision, NotNow, Start, Suggestion, TrialScheduler
 from cloudtune.schedulers.differential_evolution import PARENTS, Array, Member, Populations, crossed, mutant
@@ -281,6 +281,9 @@ class DifferentialEvolutionHyperbandScheduler(TrialScheduler):
     def population(self, level: int) -> list[Member]:
         """Members of this level with a finite result, best first."""
         return self._populations.ranked(level)
+
+    def complaint(self) -> MetricError | None:
+        return self.searcher.complaint()
 
     def metadata(self) -> dict[str, Any]:
         return {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
-from cloudtune.errors import OptionError
+from cloudtune.errors import MetricError, OptionError
 from cloudtune.options import named_options, nearest_name
 from cloudtune.schedulers.base import Action, Decision, NotNow, Reason, Suggestion, TrialScheduler
 from cloudtune.schedulers.objective import Objective, checked_name, resource_of
@@ -141,6 +141,9 @@ class EarlyTermination(TrialScheduler):
 
     def needed_metrics(self) -> Sequence[str]:
         return list(dict.fromkeys([*self.scheduler.needed_metrics(), self._resource_attr]))
+
+    def complaint(self) -> MetricError | None:
+        return self.scheduler.complaint()
 
     @property
     def resource_attr(self) -> str:

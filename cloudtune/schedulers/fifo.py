@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cloudtune.errors import OptionError
+from cloudtune.errors import MetricError, OptionError
 from cloudtune.options import named_options
 from cloudtune.schedulers.base import Action, Decision, NotNow, Reason, Suggestion, TrialScheduler
 from cloudtune.schedulers.max_resource import infer_max_resource
@@ -135,6 +135,9 @@ class FIFOScheduler(TrialScheduler):
     @property
     def max_resource_level(self) -> int | None:
         return None if self._limit is None else self._limit.max_t
+
+    def complaint(self) -> MetricError | None:
+        return self.searcher.complaint()
 
     def metadata(self) -> dict[str, Any]:
         return {

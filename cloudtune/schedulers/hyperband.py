@@ -8,6 +8,7 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
+from cloudtune.errors import MetricError
 from cloudtune.options import named_options
 from cloudtune.schedulers.base import (
     NOT_NOW,
@@ -505,6 +506,9 @@ class HyperbandScheduler(TrialScheduler):
     def rung_rule(self, bracket: int = 0) -> RungRule:
         """Who goes on from the rungs of this bracket. Read only."""
         return self._systems[bracket].rule
+
+    def complaint(self) -> MetricError | None:
+        return self.searcher.complaint()
 
     def metadata(self) -> dict[str, Any]:
         return {

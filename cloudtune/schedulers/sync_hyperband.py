@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cloudtune.errors import MetricError
 from cloudtune.options import named_options
 from cloudtune.schedulers.base import Decision, NotNow, Suggestion, TrialScheduler
 from cloudtune.schedulers.hyperband_options import SearcherData
@@ -154,6 +155,9 @@ class SynchronousHyperbandScheduler(TrialScheduler):
     def brackets_at_work(self) -> Sequence[Bracket]:
         """Those that have begun and are not complete, oldest first. Read only."""
         return tuple(self._trials.brackets.active)
+
+    def complaint(self) -> MetricError | None:
+        return self.searcher.complaint()
 
     def metadata(self) -> dict[str, Any]:
         return {

@@ -112,6 +112,7 @@ class AskTell:
     def ask(self, n: int | None = None) -> AskedTrial | list[AskedTrial] | None:
         """The next trial; None if the space is exhausted. With ``n``: a list of so many, shorter at the end.
 
+        Raises MetricError if what was told lacks something that the searcher needs, a constraint for example.
         Trials of a batch are proposed one after another, each with those before it under way.
         """
         if n is None:
@@ -123,6 +124,8 @@ class AskTell:
         return batch
 
     def _ask(self) -> AskedTrial | None:
+        if complaint := self.searcher.complaint():
+            raise complaint
         trial_id = len(self._trials)
         config = self.searcher.suggest(trial_id)
         if config is None:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from cloudtune.errors import MetricError
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.trial import Config, Metrics
 
@@ -37,6 +38,10 @@ class Searcher(ABC):
 
     def on_carried(self, trial_id: int, carried: Mapping[str, Any]) -> None:
         """What the proposal of trial ``trial_id`` handed on; comes right before its ``on_trial_add``."""
+
+    def complaint(self) -> MetricError | None:
+        """What the results so far lack, if that makes it pointless to go on: the experiment ends in order."""
+        return None
 
     def check_fits(self, problem: SearchProblem) -> None:
         """Raises ``OptionError`` if this searcher can't work for a scheduler with this problem."""

@@ -78,6 +78,7 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
         problem.metric,
         problem.mode,
         constraint.constraint_attr,
+        "bayesopt_constrained",
     )
 
 

@@ -101,6 +101,7 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
         problem.metric,
         problem.mode,
         cost.cost_attr,
+        "bayesopt_cost",
     )
 
 

@@ -65,7 +65,7 @@ class GuidedSearcher(Searcher):
     :param records: are told what happens.
     :param metric: the objective, with its ``mode``.
     :param required: a metric that must be reported besides: with the result that counts, or in an earlier report of
-        the trial. ``MetricError`` is raised as long as no trial did: its name is misspelled, then. Afterwards a trial
+        the trial. As long as no trial did, that is a ``complaint``: its name is misspelled, then. Afterwards a trial
         without it is one of which it is not known.
     """
 
@@ -78,16 +78,23 @@ class GuidedSearcher(Searcher):
         metric: str,
         mode: Mode,
         required: str,
+        name: str,
     ) -> None:
         self.metric, self.mode, self.required = metric, mode, required
+        self._name = name
         self._random = random
         self._proposer = proposer
         self._guide = guide
         self._records = tuple(records)
         self._reported: dict[int, Any] = {}
+        self._lacking: tuple[int, Metrics] | None = None
         self._handed_on: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self._calls = 0
         self._latest: tuple[int, int, Config | None, Carried | None] | None = None
+
+    @property
+    def name(self) -> str:
+        return self._name
 
     # -- proposals -----------------------------------------------------------------------------------------------------
 
@@ -158,13 +165,19 @@ class GuidedSearcher(Searcher):
             self._reported[trial_id] = result[self.required]
         elif update and trial_id in self._reported:
             return {**result, self.required: self._reported[trial_id]}
-        elif update and not self._reported:
-            seen = ", ".join(map(repr, result)) or "nothing"
-            raise MetricError(
-                f"a report of trial {trial_id} carries no {self.required!r}; seen: {seen}",
-                nearest_name(self.required, result),
-            )
+        elif update and self._lacking is None:
+            self._lacking = trial_id, result
         return result
+
+    def complaint(self) -> MetricError | None:
+        if self._lacking is None or self._reported:
+            return None
+        trial_id, result = self._lacking
+        seen = ", ".join(map(repr, result)) or "nothing"
+        return MetricError(
+            f"a report of trial {trial_id} carries no {self.required!r}; seen: {seen}",
+            nearest_name(self.required, result),
+        )
 
     def remove_case(self, trial_id: int, resource: int) -> None:
         self._calls += 1

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from cloudtune import Tuner
+from cloudtune.benchmarks import UserBlackboxBackend, from_function
 from cloudtune.engine.ledger import Ledger
 from cloudtune.engine.stopping import StoppingCriterion
 from cloudtune.errors import MetricError, OptionError
@@ -149,9 +153,32 @@ def test_a_trial_that_does_not_report_the_constraint_is_not_feasible() -> None:
     assert proposed(line(values)) > 0.3
 
 
-def test_a_constraint_that_nobody_reports_is_an_error_with_the_nearest_name() -> None:
-    with pytest.raises(MetricError, match=r"carries no 'excess'[\s\S]*did you mean 'exces'"):
-        line({0.5: {"loss": 1.0, "exces": 0.0}})
+def test_a_constraint_that_nobody_reports_is_a_complaint_with_the_nearest_name() -> None:
+    complaint = line({0.5: {"loss": 1.0, "exces": 0.0}}).complaint()
+    assert isinstance(complaint, MetricError)
+    assert re.search(r"carries no 'excess'[\s\S]*did you mean 'exces'", str(complaint))
+    assert line({0.4: {"loss": 1.0}, 0.5: {"loss": 1.0, "excess": 0.0}}).complaint() is None
+
+
+def test_an_experiment_with_a_misspelled_constraint_ends_in_order(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CLOUDTUNE_FOLDER", str(tmp_path))
+    space = {"x": uniform(0, 1), "epochs": 3}
+    scheduler = FIFOScheduler(
+        space, "loss", searcher="bayesopt_constrained", search_options={"constraint_attr": "excess"}, random_seed=0
+    )
+    line = from_function(space, lambda config, *_: {"loss": config["x"], "exces": -1.0, "elapsed_time": 1.0})
+    tuner = Tuner(
+        UserBlackboxBackend(line, elapsed_time_attr="elapsed_time"),
+        scheduler,
+        StoppingCriterion(max_num_trials_started=30),
+        n_workers=2,
+    )
+    with pytest.raises(MetricError, match="carries no 'excess'"):
+        tuner.run()
+    assert tuner.ledger.finished is not None
+    assert tuner.tuning_status.num_trials_started <= 3
 
 
 def test_it_may_be_reported_once_and_early() -> None:
