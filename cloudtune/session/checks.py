@@ -18,9 +18,6 @@ def missing_metric(ledger: Ledger) -> MetricError | None:
     A scheduler that decides during training needs its metric in every report: a dozen without it settle the matter.
     Others may get it in the last report only: the first script that ends without it does.
     """
-    complaint = ledger.scheduler.complaint()
-    if complaint is not None:
-        return complaint
     reports = ledger.reports_without_objective
     if not reports or ledger.reports_with_objective:
         return None

@@ -238,6 +238,8 @@ class Session:
     def failure(self) -> CloudtuneError | None:
         """What makes it pointless to go on, if anything does: as it was when it was found."""
         ledger = self.ledger
+        if self._failure is None:
+            self._failure = ledger.scheduler.complaint()
         if self._failure is None and (ledger.mismatch or ledger.reports_without_objective or ledger.failures):
             self._failure = (
                 not_as_asked(ledger) or missing_metric(ledger) or too_many_failures(ledger, self._options.max_failures)
