@@ -4,7 +4,9 @@
 #   make test       the whole suite
 #   make test-sdk   the same contract tests with the real SageMaker SDKs 2 and 3
 #   make lint       formatting, lint, types, layers
-#   make perf       the tables of tests/performance
+#   make perf       the tables of tests/performance; beside others with
+#                   PEERS='--peer optuna=PYTHON --peer st13=PYTHON --peer st16=PYTHON' (tests/performance/quality.py says
+#                   what their environments hold)
 
 PYTHON ?= python3
 VENVS := .venvs
@@ -32,7 +34,10 @@ lint: $(VENVS)/test/ready
 	$(VENVS)/test/bin/lint-imports
 
 perf: $(VENVS)/test/ready
-	for script in tests/performance/*.py; do $(VENVS)/test/bin/python $$script || exit 1; done
+	for script in api_calls scale journal; do $(VENVS)/test/bin/python tests/performance/$$script.py || exit 1; done
+	for script in schedulers simulator suggest_latency 'quality --jobs 2'; do \
+	    set -- $$script; name=$$1; shift; \
+	    $(VENVS)/test/bin/python tests/performance/$$name.py "$$@" $(PEERS) || exit 1; done
 
 clean:
 	rm -rf $(VENVS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -226,8 +226,8 @@ class Optuna:
 
 
 PEERS: dict[str, Callable[[str, int], Driver]] = {
-    "syne-tune-0.13": SyneTune,
-    "syne-tune-0.16": LaterSyneTune,
+    "st13": SyneTune,
+    "st16": LaterSyneTune,
     "optuna": Optuna,
 }
 

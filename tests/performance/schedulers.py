@@ -3,7 +3,7 @@
     python tests/performance/schedulers.py [trials ...] [--runs N] [--cap SECONDS] [--peer NAME=/path/to/python ...]
 
 Default: 1,000, 10,000 and 30,000 trials, three runs each (the median counts), no peers. ``--peer`` may be repeated;
-names: syne-tune-0.13, syne-tune-0.16, optuna, each with the Python of an environment that has it. Peers run in turn
+names: st13, st16 (Syne Tune 0.13, 0.16), optuna, each with the Python of an environment that has it. Peers run in turn
 with ours, at 10,000 trials or the largest number given below that, and end after ``--cap`` seconds (60).
 
 The load and what is timed: ``scheduler_peers.py``. A decision is a call for the next trial, or a report. A cost that
