@@ -122,7 +122,7 @@ def test_what_is_missing_is_refused(tmp_path: Path) -> None:
 
 def test_a_tuner_that_cannot_be_loaded_elsewhere_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     upload = pack(local_tuner(training_script(tmp_path)), [], True)
-    del upload.bundle.members["cloudtune/baselines.py"]
+    del upload.bundle.members["cloudtune/baselines/full_length.py"]
     with pytest.raises(OptionError, match=r"can't be loaded[\s\S]*cloudtune\.baselines"):
         check_loads(upload)
 
