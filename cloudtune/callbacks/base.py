@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from cloudtune.schedulers.base import Decision
 from cloudtune.trial import Metrics, Status, Trial
@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from cloudtune.tuner import Tuner
 
 logger = logging.getLogger("cloudtune.callbacks")
+
+Hook = TypeVar("Hook", bound=Callable[..., None])
+
+
+def now_and_then(hook: Hook) -> Hook:
+    """Marks a hook of the loop that does something by the clock: a simulation may call it less than once per look."""
+    setattr(hook, _NOW_AND_THEN, True)
+    return hook
+
+
+_NOW_AND_THEN = "does something now and then"
+_OF_THE_LOOP = ("on_loop_start", "on_fetch_status_results", "on_tuning_sleep", "on_loop_end")
 
 
 class TunerCallback:
@@ -82,6 +94,11 @@ class CallbackList:
     def listen(self, hook: str) -> bool:
         """Whether anybody does something there."""
         return bool(self._listening(hook))
+
+    def want_each_look(self) -> bool:
+        """Whether anybody does something in each iteration of the loop."""
+        hooks = [getattr(each, hook) for hook in _OF_THE_LOOP for each in self._listening(hook)]
+        return not all(getattr(hook, _NOW_AND_THEN, False) for hook in hooks)
 
     def _listening(self, hook: str) -> list[TunerCallback]:
         found = self._listeners.get(hook)
