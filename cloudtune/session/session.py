@@ -23,7 +23,7 @@ from cloudtune.session.checks import missing_metric, not_as_asked, too_many_fail
 from cloudtune.session.notices import Notices, tell_of_the_wait
 from cloudtune.session.patience import patiently
 from cloudtune.session.recording import Recorder
-from cloudtune.session.telling import status_behind, tell_launches, tell_news
+from cloudtune.session.telling import anybody_wants, status_behind, tell_launches, tell_news
 from cloudtune.trial import Status
 
 logger = logging.getLogger("cloudtune.tuner")
@@ -276,15 +276,18 @@ class Session:
             return
         news: list[ev.Event] = []
         statuses: list[Status] = []
+        told = anybody_wants(self.callbacks)
         for event in self.engine.observe(observations, self._clock.now()):
             news.append(event)
-            statuses.append(status_behind(self.ledger, event))
+            if told:
+                statuses.append(status_behind(self.ledger, event))
         if news:
             self._recorder.record(news)
             self._notices.speak(news)
         if not self._notices.thresholds_are_checked:
             self._notices.check_thresholds(self.stop_criterion, self.view())
-        tell_news(self.callbacks, self.ledger, news, statuses)
+        if told:
+            tell_news(self.callbacks, self.ledger, news, statuses)
 
     # -- what goes out -------------------------------------------------------------------------------------------------
 
