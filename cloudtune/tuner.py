@@ -30,7 +30,7 @@ from cloudtune.schedulers.base import TrialScheduler
 from cloudtune.session.actions import release
 from cloudtune.session.patience import patiently
 from cloudtune.session.session import Session, SessionOptions
-from cloudtune.storage import ExperimentStorage, LocalStorage
+from cloudtune.storage import ExperimentStorage, LocalStorage, MemoryStorage
 from cloudtune.trial import Config
 from cloudtune.tuner_arguments import (
     check_flags,
@@ -126,8 +126,8 @@ class Tuner:
         self.trial_backend_path = None if trial_backend_path is None else Path(trial_backend_path)
         simulated = isinstance(trial_backend, BringsClock)
         self.clock = clock or (trial_backend.clock if isinstance(trial_backend, BringsClock) else SystemClock())
-        # the same seed gives a simulation again: it need not wait for the disk
-        self.storage = storage or LocalStorage(outlives_power=not simulated)
+        # the same seed gives a simulation again: it need not be written before its end
+        self.storage = storage or (MemoryStorage() if simulated else LocalStorage())
         # simulated time begins anew each day: it can't tell one experiment from the next
         self.name = self._named(tuner_name, suffix_tuner_name, (clock or SystemClock()).now())
         self.callbacks = _with_storing(checked_callbacks(callbacks), results_update_interval)

@@ -30,6 +30,9 @@ class Lines:
         self._last_rows = last_rows
         self._place = {name: number for number, name in enumerate(columns)}
         self._fixed = [self._place[name] for name in FIXED if name in self._place]
+        start = self._fixed[0] if self._fixed else 0
+        in_a_row = self._fixed == [*range(start, start + len(FIXED))]
+        self._together = slice(start, start + len(FIXED)) if in_a_row else None
         self._places: dict[tuple[str, ...], list[int] | None] = {}
         self._blank: dict[int, list[str]] = {}
         self._texts: dict[str, str] = {}
@@ -61,20 +64,25 @@ class Lines:
         for place, value in zip(places, row.metrics.values()):  # noqa: B905 (strict costs as much as the rest)
             cells[place] = repr(value) if type(value) is float and value == value else cell(value)
         cells[1] = str(row.attempt)
-        status = self._ledger.trials[trial_id].status if self.is_last(number, row) else Status.in_progress
-        emitted = cell(row.emitted_at)
+        is_last = self._last_rows[trial_id] == number
+        status = self._ledger.trials[trial_id].status if is_last else Status.in_progress
+        emitted, seen = row.emitted_at, row.seen_at
+        text = cell(emitted)
         fixed = (
             row.decision._value_,
             status._value_,
             "True" if row.late else "False",
             "True" if row.repeated else "False",
-            emitted,
-            emitted if row.seen_at is row.emitted_at else cell(row.seen_at),
+            text,
+            text if seen == emitted and type(seen) is type(emitted) else cell(seen),
             self._name,
             cell(row.tuner_time),
         )
-        for place, text in zip(self._fixed, fixed):  # noqa: B905 (without its time a row is shorter)
-            cells[place] = text
+        if self._together is not None:
+            cells[self._together] = fixed
+        else:
+            for place, text in zip(self._fixed, fixed):  # noqa: B905 (without its time a row is shorter)
+                cells[place] = text
         return ",".join(cells) + "\n"
 
     def _places_of(self, names: Sequence[str]) -> list[int] | None:
