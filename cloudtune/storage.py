@@ -10,7 +10,6 @@ from cloudtune.journal.file import FileJournal
 from cloudtune.journal.store import EventJournal, JournalStore
 from cloudtune.paths import JOURNAL_FOLDER
 
-
 _AT_ONCE = 1000
 """Events that are put into the file at a time."""
 

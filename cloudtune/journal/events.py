@@ -341,7 +341,7 @@ def _value(value: object) -> str:
     if kind is float:
         return repr(value) if value - value == 0.0 else _ENCODER.encode(value)  # type: ignore[operator]
     if kind is str:
-        return _text(value)  # type: ignore[arg-type]
+        return _text(value)
     if value is None:
         return "null"
     return _ENCODER.encode(value)

@@ -27,15 +27,18 @@ def status_behind(ledger: Ledger, event: ev.Event) -> Status:
 
 
 def tell_news(callbacks: CallbackList, ledger: Ledger, news: Sequence[ev.Event], statuses: Sequence[Status]) -> None:
-    """``statuses``: for each event, ``status_behind`` it at its moment: later events may have changed it."""
+    """``statuses``: for each event, ``status_behind`` it at its moment: later events may have changed it.
+
+    Callbacks get metrics of their own: what they do with them changes nothing.
+    """
     if callbacks.listen("on_fetch_status_results"):
-        reports = [(each.trial_id, each.metrics) for each in news if isinstance(each, ev.ReportObserved)]
+        reports = [(each.trial_id, dict(each.metrics)) for each in news if isinstance(each, ev.ReportObserved)]
         callbacks.call("on_fetch_status_results", _trials_with_news(ledger, news), reports)
     trials = ledger.trials
     for event, status, following in zip_longest(news, statuses, news[1:]):
         if isinstance(event, ev.ReportObserved):
             trial, decision = trials[event.trial_id].trial, _decision_on(event, following)
-            callbacks.call("on_trial_result", trial, status, event.metrics, decision)
+            callbacks.call("on_trial_result", trial, status, dict(event.metrics), decision)
         elif isinstance(event, ev.StatusObserved) and status is Status.completed:
             state = trials[event.trial_id]
             callbacks.call("on_trial_complete", state.trial, state.last_result or {})
