@@ -25,6 +25,7 @@ def now_and_then(hook: Hook) -> Hook:
 
 
 _NOW_AND_THEN = "does something now and then"
+_OF_NEWS = ("on_trial_result", "on_trial_complete", "on_fetch_status_results")
 _OF_THE_LOOP = ("on_loop_start", "on_fetch_status_results", "on_tuning_sleep", "on_loop_end")
 
 
@@ -90,10 +91,17 @@ class CallbackList:
     def callbacks(self, callbacks: Sequence[TunerCallback]) -> None:
         self._callbacks = tuple(callbacks)
         self._listeners: dict[str, list[TunerCallback]] = {}
+        self._want_news: bool | None = None
 
     def listen(self, hook: str) -> bool:
         """Whether anybody does something there."""
         return bool(self._listening(hook))
+
+    def want_news(self) -> bool:
+        """Whether anybody does something with reports or ends."""
+        if self._want_news is None:
+            self._want_news = any(map(self.listen, _OF_NEWS))
+        return self._want_news
 
     def want_each_look(self) -> bool:
         """Whether anybody does something in each iteration of the loop."""

@@ -35,6 +35,7 @@ class Lines:
         self._together = slice(start, start + len(FIXED)) if in_a_row else None
         self._places: dict[tuple[str, ...], list[int] | None] = {}
         self._blank: dict[int, list[str]] = {}
+        self._config_places: dict[str, int] = {}
         self._texts: dict[str, str] = {}
         self._name = self.cell(ledger.tuner_name)
 
@@ -96,8 +97,14 @@ class Lines:
         blank = self._blank[trial_id] = [""] * len(self._columns)
         blank[0] = str(trial_id)
         for name, value in self._ledger.trials[trial_id].trial.config.items():
-            blank[self._place[f"config_{name}"]] = self.cell(value)
+            blank[self._place_of_config(name)] = self.cell(value)
         return blank
+
+    def _place_of_config(self, name: str) -> int:
+        place = self._config_places.get(name)
+        if place is None:
+            place = self._config_places[name] = self._place[f"config_{name}"]
+        return place
 
     def cell(self, value: Any) -> str:
         """As pandas reads it back: nothing where there is no number."""

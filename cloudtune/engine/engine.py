@@ -100,11 +100,11 @@ class Engine:
             seen.at,
             seen.attempt.trial_id,
             seen.attempt.number,
-            seen.status.value,
+            seen.status._value_,
             seen.reason + given_up,
             seen.dollars,
-            seen.cause.value,
-            outcome.value,
+            seen.cause._value_,
+            outcome._value_,
         )
 
     def _is_known(self, report: Report) -> bool:

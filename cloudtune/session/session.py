@@ -23,7 +23,7 @@ from cloudtune.session.checks import missing_metric, not_as_asked, too_many_fail
 from cloudtune.session.notices import Notices, tell_of_the_wait
 from cloudtune.session.patience import patiently
 from cloudtune.session.recording import Recorder
-from cloudtune.session.telling import anybody_wants, status_behind, tell_launches, tell_news
+from cloudtune.session.telling import status_behind, tell_launches, tell_news
 from cloudtune.trial import Status
 
 logger = logging.getLogger("cloudtune.tuner")
@@ -248,11 +248,10 @@ class Session:
             return self.stop_requested
         if failure := self.failure():
             return str(failure)
-        view = self.view() if now is None else self.status.view(now)
-        if not self.stop_criterion(view):
-            return None
-        why = self.stop_criterion.reason(view) if isinstance(self.stop_criterion, Criterion) else None
-        return why or "the stop criterion is met"
+        view, criterion = self.view() if now is None else self.status.view(now), self.stop_criterion
+        if isinstance(criterion, Criterion):
+            return criterion.reason(view)
+        return "the stop criterion is met" if criterion(view) else None
 
     def failure(self) -> CloudtuneError | None:
         """What makes it pointless to go on, if anything does: as it was when it was found."""
@@ -276,11 +275,12 @@ class Session:
             return
         news: list[ev.Event] = []
         statuses: list[Status] = []
-        told = anybody_wants(self.callbacks)
+        told = self.callbacks.want_news()
         for event in self.engine.observe(observations, self._clock.now()):
             news.append(event)
             if told:
-                statuses.append(status_behind(self.ledger, event))
+                is_decision = type(event) is ev.DecisionMade  # follows its report: nobody asks
+                statuses.append(Status.in_progress if is_decision else status_behind(self.ledger, event))
         if news:
             self._recorder.record(news)
             self._notices.speak(news)

@@ -14,11 +14,6 @@ from cloudtune.trial import Status, Trial
 _ACTIONS = {action.value: action for action in Action}
 
 
-def anybody_wants(callbacks: CallbackList) -> bool:
-    """Whether some callback is to be told of news."""
-    return any(map(callbacks.listen, ("on_trial_result", "on_trial_complete", "on_fetch_status_results")))
-
-
 def status_behind(ledger: Ledger, event: ev.Event) -> Status:
     """The status of the trial that the event is about, at this moment."""
     if isinstance(event, (ev.ReportObserved, ev.StatusObserved)):
