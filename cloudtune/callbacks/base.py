@@ -90,7 +90,7 @@ class CallbackList:
     @callbacks.setter
     def callbacks(self, callbacks: Sequence[TunerCallback]) -> None:
         self._callbacks = tuple(callbacks)
-        self._listeners: dict[str, list[TunerCallback]] = {}
+        self._listeners: dict[str, list[Callable[..., None]]] = {}
         self._want_news: bool | None = None
 
     def listen(self, hook: str) -> bool:
@@ -105,23 +105,24 @@ class CallbackList:
 
     def want_each_look(self) -> bool:
         """Whether anybody does something in each iteration of the loop."""
-        hooks = [getattr(each, hook) for hook in _OF_THE_LOOP for each in self._listening(hook)]
+        hooks = [method for hook in _OF_THE_LOOP for method in self._listening(hook)]
         return not all(getattr(hook, _NOW_AND_THEN, False) for hook in hooks)
 
-    def _listening(self, hook: str) -> list[TunerCallback]:
+    def _listening(self, hook: str) -> list[Callable[..., None]]:
         found = self._listeners.get(hook)
         if found is None:
             nothing = getattr(TunerCallback, hook)
-            found = [each for each in self._callbacks if getattr(getattr(each, hook), "__func__", None) is not nothing]
+            methods = [getattr(each, hook) for each in self._callbacks]
+            found = [method for method in methods if getattr(method, "__func__", None) is not nothing]
             self._listeners[hook] = found
         return found
 
     def call(self, hook: str, *arguments: object) -> None:
         listeners = self._listeners.get(hook)
-        for callback in self._listening(hook) if listeners is None else listeners:
+        for method in self._listening(hook) if listeners is None else listeners:
             try:
-                getattr(callback, hook)(*arguments)
+                method(*arguments)
             except Exception:
-                name = f"{type(callback).__name__}.{hook}"
+                name = f"{type(getattr(method, '__self__', method)).__name__}.{hook}"
                 self.errors[name] += 1
                 logger.exception("callback %s failed; tuning goes on", name)

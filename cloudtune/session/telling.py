@@ -64,6 +64,20 @@ def tell_launches(callbacks: CallbackList, ledger: Ledger, outcomes: Iterable[ev
 
 
 def _decision(made: ev.DecisionMade) -> Decision:
-    if made.rule:
-        return Decision(_ACTIONS[made.action], Reason(made.rule, made.numbers, made.threshold))
-    return SchedulerDecision.CONTINUE if made.action == "CONTINUE" else Decision(_ACTIONS[made.action])
+    if not made.rule:
+        return SchedulerDecision.CONTINUE if made.action == "CONTINUE" else Decision(_ACTIONS[made.action])
+    global _latest
+    latest, reason = _latest, _latest.reason
+    if (
+        reason is not None
+        and made.numbers is reason.numbers  # the same object: most reports are decided on as the one before
+        and made.rule == reason.rule
+        and made.threshold == reason.threshold
+        and made.action == latest.action._value_
+    ):
+        return latest
+    _latest = Decision(_ACTIONS[made.action], Reason(made.rule, made.numbers, made.threshold))
+    return _latest
+
+
+_latest: Decision = SchedulerDecision.CONTINUE
