@@ -56,7 +56,7 @@ class Tuner:
     ``n_workers``: so many trials run at the same time; "auto": as many as the account has room for (quotas).
     ``sleep_time``: seconds between two looks at the backend.
     ``results_update_interval``: seconds between two writings of ``results.csv.zip``.
-    ``print_update_interval``: seconds between two progress reports.
+    ``print_update_interval``: seconds between two progress reports; of simulations, too, those on your clock.
     ``max_failures``: so many trials may fail; one more ends the experiment with ``ExperimentFailedError``.
     ``max_retries_per_trial``: so often is a trial launched again after its script failed, before it counts as failed.
     What the cloud loses (no capacity, a failure of its own) is launched again in any case, and counts for nothing.
@@ -72,7 +72,8 @@ class Tuner:
     ``start_jobs_without_delay``: if False, a job that was asked to stop occupies its worker until it has stopped:
     never more than ``n_workers`` jobs at a time, as quotas and warm pools want it.
     ``trial_backend_path``: folder for the trials' own files; default: the experiment's.
-    ``clock``, ``storage``: the seams (``cloudtune.clock``, ``cloudtune.storage``). A simulator brings its own clock.
+    ``clock``, ``storage``: the seams (``cloudtune.clock``, ``cloudtune.storage``). A simulator brings its own clock,
+    and its journal is written at the end.
 
     Raises ``OptionError`` for arguments that make no sense.
     """

@@ -35,6 +35,8 @@ class TunerCallback:
     Per iteration: ``on_loop_start``, ``on_fetch_status_results``, one ``on_trial_result`` or ``on_trial_complete`` per
     event, one ``on_start_trial`` or ``on_resume_trial`` per launch, ``on_tuning_sleep``, ``on_loop_end``; then the stop
     criterion is looked at. A callback travels with the tuner to a remote job, so it must be serializable by dill.
+
+    In simulated time, where no callback overrides a hook of the loop, an iteration is several looks at the backend.
     """
 
     def on_tuning_start(self, tuner: Tuner) -> None:

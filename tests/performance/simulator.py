@@ -1,7 +1,7 @@
 """Reports per second of a simulated experiment: 1000 tabulated configurations of 50 epochs, 800 trials, no sleep.
 
     python tests/performance/simulator.py [--runs 5] [--trials 800] [--sizes 4,64] [--methods random,...]
-        [--unkept | --file-journal] [--delays] [--cpu] [--peer NAME=/path/to/python ...]
+        [--unkept | --also-unkept | --file-journal] [--delays] [--cpu] [--peer NAME=/path/to/python ...]
 
 A report goes through the whole of ``Tuner.run`` with the backend and the storage that users get: engine, journal,
 callbacks, table of results. "--unkept" leaves the journal out, "--file-journal" writes it event by event. "MB" is the
@@ -195,6 +195,10 @@ def main() -> None:
             cell = in_process(sys.executable, here, arguments, method, workers)
             cells, ours = row("cloudtune", method, workers, cell, None, clock)
             table.add_row(*cells)
+            if arguments.also_unkept:
+                unkept = argparse.Namespace(**{**vars(arguments), "unkept": True})
+                cell = in_process(sys.executable, here, unkept, method, workers)
+                table.add_row(*row("  unkept", method, workers, cell, ours, clock)[0])
             for name, interpreter in peers.items():
                 theirs = in_process(interpreter, here.with_name("simulator_peers.py"), arguments, method, workers)
                 if theirs is not None:
@@ -213,6 +217,7 @@ def parsed() -> argparse.Namespace:
         "--cpu", action="store_true", help="the processor's time: for machines that do other things, too"
     )
     parser.add_argument("--unkept", action="store_true", help="leave the journal in memory")
+    parser.add_argument("--also-unkept", action="store_true", help="a second row of ours, with --unkept")
     parser.add_argument("--delays", action="store_true", help="of ours: the default ones, rather than none")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=/path/to/python")
     parser.add_argument("--cell", action="store_true", help=argparse.SUPPRESS)
