@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 from cloudtune.journal.file import FileJournal
 from cloudtune.journal.store import EventJournal, JournalStore
 from cloudtune.paths import JOURNAL_FOLDER
+
+_AT_ONCE = 1000
+"""Events that are put into the file at a time."""
 
 
 class ExperimentStorage(Protocol):
@@ -65,6 +69,8 @@ class LocalStorage:
 class MemoryStorage:
     """The journal in memory while a tuner runs: for simulated ones, which are quicker run again than gone on with.
 
+    Tuners of simulations have one by themselves.
+
     As soon as the tuner lets go of the experiment, all that was recorded is written to its folder at once, where
     ``load_experiment`` finds it, and a later tuner what it goes on from. If the process dies before, it is lost.
 
@@ -96,11 +102,13 @@ class MemoryStorage:
 
     def let_go(self, folder: Path) -> None:
         if self.keep and folder in self._journals:
-            events = list(self._journals[folder].read(self._written[folder]))
-            file = FileJournal(folder / JOURNAL_FOLDER)
-            file.append(self._written[folder], events)
+            events = self._journals[folder].read(self._written[folder])
+            # as with all that is written of a simulation: nobody waits for the disk
+            file = FileJournal(folder / JOURNAL_FOLDER, outlives_power=False)
+            while some := list(islice(events, _AT_ONCE)):
+                file.append(self._written[folder], some)
+                self._written[folder] += len(some)
             file.close()
-            self._written[folder] += len(events)
 
     def __getstate__(self) -> dict[str, object]:
         return {"keep": self.keep, "_journals": {}, "_written": {}}  # a tuner as it was before its first event

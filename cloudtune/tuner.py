@@ -30,7 +30,7 @@ from cloudtune.schedulers.base import TrialScheduler
 from cloudtune.session.actions import release
 from cloudtune.session.patience import patiently
 from cloudtune.session.session import Session, SessionOptions
-from cloudtune.storage import ExperimentStorage, LocalStorage
+from cloudtune.storage import ExperimentStorage, LocalStorage, MemoryStorage
 from cloudtune.trial import Config
 from cloudtune.tuner_arguments import (
     check_flags,
@@ -56,7 +56,7 @@ class Tuner:
     ``n_workers``: so many trials run at the same time; "auto": as many as the account has room for (quotas).
     ``sleep_time``: seconds between two looks at the backend.
     ``results_update_interval``: seconds between two writings of ``results.csv.zip``.
-    ``print_update_interval``: seconds between two progress reports.
+    ``print_update_interval``: seconds between two progress reports; of simulations, too, those on your clock.
     ``max_failures``: so many trials may fail; one more ends the experiment with ``ExperimentFailedError``.
     ``max_retries_per_trial``: so often is a trial launched again after its script failed, before it counts as failed.
     What the cloud loses (no capacity, a failure of its own) is launched again in any case, and counts for nothing.
@@ -72,7 +72,8 @@ class Tuner:
     ``start_jobs_without_delay``: if False, a job that was asked to stop occupies its worker until it has stopped:
     never more than ``n_workers`` jobs at a time, as quotas and warm pools want it.
     ``trial_backend_path``: folder for the trials' own files; default: the experiment's.
-    ``clock``, ``storage``: the seams (``cloudtune.clock``, ``cloudtune.storage``). A simulator brings its own clock.
+    ``clock``, ``storage``: the seams (``cloudtune.clock``, ``cloudtune.storage``). A simulator brings its own clock,
+    and its journal is written at the end.
 
     Raises ``OptionError`` for arguments that make no sense.
     """
@@ -126,8 +127,8 @@ class Tuner:
         self.trial_backend_path = None if trial_backend_path is None else Path(trial_backend_path)
         simulated = isinstance(trial_backend, BringsClock)
         self.clock = clock or (trial_backend.clock if isinstance(trial_backend, BringsClock) else SystemClock())
-        # the same seed gives a simulation again: it need not wait for the disk
-        self.storage = storage or LocalStorage(outlives_power=not simulated)
+        # the same seed gives a simulation again: it need not be written before its end
+        self.storage = storage or (MemoryStorage() if simulated else LocalStorage())
         # simulated time begins anew each day: it can't tell one experiment from the next
         self.name = self._named(tuner_name, suffix_tuner_name, (clock or SystemClock()).now())
         self.callbacks = _with_storing(checked_callbacks(callbacks), results_update_interval)

@@ -9,10 +9,24 @@ from cloudtune.backends.base import Capabilities, Experiment, TrialBackend
 if TYPE_CHECKING:
     from cloudtune.backends.local import LocalBackend
     from cloudtune.backends.python import PythonBackend
+    from cloudtune.backends.simulator import SimulatorBackend, SimulatorConfig
 
-__all__ = ["LocalBackend", "PythonBackend", "TrialBackend", "Capabilities", "Experiment"]
+__all__ = [
+    "LocalBackend",
+    "PythonBackend",
+    "SimulatorBackend",
+    "SimulatorConfig",
+    "TrialBackend",
+    "Capabilities",
+    "Experiment",
+]
 
-_HOMES = {"LocalBackend": "cloudtune.backends.local", "PythonBackend": "cloudtune.backends.python"}
+_HOMES = {
+    "LocalBackend": "cloudtune.backends.local",
+    "PythonBackend": "cloudtune.backends.python",
+    "SimulatorBackend": "cloudtune.backends.simulator",
+    "SimulatorConfig": "cloudtune.backends.simulator",
+}
 
 
 def __getattr__(name: str) -> Any:

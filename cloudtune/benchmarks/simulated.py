@@ -54,16 +54,18 @@ class BlackboxCurves:
     def curve(self, attempt: Attempt, seed: int) -> Curve:
         values = self.blackbox.curves(attempt.config, seed)
         names, resources = self.blackbox.objectives_names, self._resources
-        rows: Sequence[Sequence[float]] = values.tolist()
-        elapsed = [row[self._time] for row in rows]
+        elapsed: list[float] = values[:, self._time].tolist()
         if not _ascends(elapsed):
             known = [number for number, seconds in enumerate(elapsed) if not math.isnan(seconds)]
-            rows, resources = [rows[number] for number in known], [resources[number] for number in known]
+            values, resources = values[known], [resources[number] for number in known]
             elapsed = np.maximum.accumulate([max(elapsed[number], 0.0) for number in known] or [0.0]).tolist()
-        if not rows:
+        if not len(values):
             return Curve((), (), lambda number: {}, 0.0, "nothing was recorded for its configuration")
+        rows: list[list[float]] = []
 
         def metrics(number: int) -> dict[str, Any]:
+            while len(rows) <= number:  # most trials are stopped early
+                rows.extend(values[len(rows) : 4 * len(rows) + 4].tolist())
             return dict(zip(names, rows[number]))  # noqa: B905 - in a hurry, and they are as many
 
         return Curve(resources, elapsed, metrics)

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
         HyperbandRemoveCheckpointsBaselineCallback,
         HyperbandRemoveCheckpointsCallback,
     )
+    from cloudtune.callbacks.simulator import SimulatorCallback
 
 __all__ = [
     "TunerCallback",
     "StoreResultsCallback",
     "ExtraResultsComposer",
+    "SimulatorCallback",
     # checkpoints
     "RemoveCheckpointsCallback",
     "HyperbandRemoveCheckpointsCallback",
@@ -34,4 +36,8 @@ def __getattr__(name: str) -> Any:
         from cloudtune.callbacks import hyperband_remove_checkpoints
 
         return getattr(hyperband_remove_checkpoints, name)
+    if name == "SimulatorCallback":
+        from cloudtune.callbacks.simulator import SimulatorCallback
+
+        return SimulatorCallback
     raise AttributeError(f"module 'cloudtune.callbacks' has no attribute {name!r}")

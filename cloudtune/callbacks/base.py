@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from cloudtune.schedulers.base import Decision
 from cloudtune.trial import Metrics, Status, Trial
@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("cloudtune.callbacks")
 
+Hook = TypeVar("Hook", bound=Callable[..., None])
+
+
+def now_and_then(hook: Hook) -> Hook:
+    """Marks a hook of the loop that does something by the clock: a simulation may call it less than once per look."""
+    setattr(hook, _NOW_AND_THEN, True)
+    return hook
+
+
+_NOW_AND_THEN = "does something now and then"
+_OF_NEWS = ("on_trial_result", "on_trial_complete", "on_fetch_status_results")
+_OF_THE_LOOP = ("on_loop_start", "on_fetch_status_results", "on_tuning_sleep", "on_loop_end")
+
 
 class TunerCallback:
     """Hooks of the tuning loop, in the order they are called; override what you need.
@@ -22,6 +35,8 @@ class TunerCallback:
     Per iteration: ``on_loop_start``, ``on_fetch_status_results``, one ``on_trial_result`` or ``on_trial_complete`` per
     event, one ``on_start_trial`` or ``on_resume_trial`` per launch, ``on_tuning_sleep``, ``on_loop_end``; then the stop
     criterion is looked at. A callback travels with the tuner to a remote job, so it must be serializable by dill.
+
+    In simulated time, where no callback overrides a hook of the loop, an iteration is several looks at the backend.
     """
 
     def on_tuning_start(self, tuner: Tuner) -> None:
@@ -77,26 +92,39 @@ class CallbackList:
     @callbacks.setter
     def callbacks(self, callbacks: Sequence[TunerCallback]) -> None:
         self._callbacks = tuple(callbacks)
-        self._listeners: dict[str, list[TunerCallback]] = {}
+        self._listeners: dict[str, list[Callable[..., None]]] = {}
+        self._want_news: bool | None = None
 
     def listen(self, hook: str) -> bool:
         """Whether anybody does something there."""
         return bool(self._listening(hook))
 
-    def _listening(self, hook: str) -> list[TunerCallback]:
+    def want_news(self) -> bool:
+        """Whether anybody does something with reports or ends."""
+        if self._want_news is None:
+            self._want_news = any(map(self.listen, _OF_NEWS))
+        return self._want_news
+
+    def want_each_look(self) -> bool:
+        """Whether anybody does something in each iteration of the loop."""
+        hooks = [method for hook in _OF_THE_LOOP for method in self._listening(hook)]
+        return not all(getattr(hook, _NOW_AND_THEN, False) for hook in hooks)
+
+    def _listening(self, hook: str) -> list[Callable[..., None]]:
         found = self._listeners.get(hook)
         if found is None:
             nothing = getattr(TunerCallback, hook)
-            found = [each for each in self._callbacks if getattr(getattr(each, hook), "__func__", None) is not nothing]
+            methods = [getattr(each, hook) for each in self._callbacks]
+            found = [method for method in methods if getattr(method, "__func__", None) is not nothing]
             self._listeners[hook] = found
         return found
 
     def call(self, hook: str, *arguments: object) -> None:
         listeners = self._listeners.get(hook)
-        for callback in self._listening(hook) if listeners is None else listeners:
+        for method in self._listening(hook) if listeners is None else listeners:
             try:
-                getattr(callback, hook)(*arguments)
+                method(*arguments)
             except Exception:
-                name = f"{type(callback).__name__}.{hook}"
+                name = f"{type(getattr(method, '__self__', method)).__name__}.{hook}"
                 self.errors[name] += 1
                 logger.exception("callback %s failed; tuning goes on", name)

@@ -30,8 +30,12 @@ class Lines:
         self._last_rows = last_rows
         self._place = {name: number for number, name in enumerate(columns)}
         self._fixed = [self._place[name] for name in FIXED if name in self._place]
+        start = self._fixed[0] if self._fixed else 0
+        in_a_row = self._fixed == [*range(start, start + len(FIXED))]
+        self._together = slice(start, start + len(FIXED)) if in_a_row else None
         self._places: dict[tuple[str, ...], list[int] | None] = {}
         self._blank: dict[int, list[str]] = {}
+        self._config_places: dict[str, int] = {}
         self._texts: dict[str, str] = {}
         self._name = self.cell(ledger.tuner_name)
 
@@ -61,20 +65,25 @@ class Lines:
         for place, value in zip(places, row.metrics.values()):  # noqa: B905 (strict costs as much as the rest)
             cells[place] = repr(value) if type(value) is float and value == value else cell(value)
         cells[1] = str(row.attempt)
-        status = self._ledger.trials[trial_id].status if self.is_last(number, row) else Status.in_progress
-        emitted = cell(row.emitted_at)
+        is_last = self._last_rows[trial_id] == number
+        status = self._ledger.trials[trial_id].status if is_last else Status.in_progress
+        emitted, seen = row.emitted_at, row.seen_at
+        text = cell(emitted)
         fixed = (
             row.decision._value_,
             status._value_,
             "True" if row.late else "False",
             "True" if row.repeated else "False",
-            emitted,
-            emitted if row.seen_at is row.emitted_at else cell(row.seen_at),
+            text,
+            text if seen == emitted and type(seen) is type(emitted) else cell(seen),
             self._name,
             cell(row.tuner_time),
         )
-        for place, text in zip(self._fixed, fixed):  # noqa: B905 (without its time a row is shorter)
-            cells[place] = text
+        if self._together is not None:
+            cells[self._together] = fixed
+        else:
+            for place, text in zip(self._fixed, fixed):  # noqa: B905 (without its time a row is shorter)
+                cells[place] = text
         return ",".join(cells) + "\n"
 
     def _places_of(self, names: Sequence[str]) -> list[int] | None:
@@ -88,8 +97,14 @@ class Lines:
         blank = self._blank[trial_id] = [""] * len(self._columns)
         blank[0] = str(trial_id)
         for name, value in self._ledger.trials[trial_id].trial.config.items():
-            blank[self._place[f"config_{name}"]] = self.cell(value)
+            blank[self._place_of_config(name)] = self.cell(value)
         return blank
+
+    def _place_of_config(self, name: str) -> int:
+        place = self._config_places.get(name)
+        if place is None:
+            place = self._config_places[name] = self._place[f"config_{name}"]
+        return place
 
     def cell(self, value: Any) -> str:
         """As pandas reads it back: nothing where there is no number."""

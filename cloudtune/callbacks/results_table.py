@@ -82,16 +82,13 @@ def _last_rows(ledger: Ledger) -> dict[int, int]:
 def _columns(ledger: Ledger, add_wallclock_time: bool, extra: Extra) -> list[str]:
     """In the order in which rows have them first."""
     columns: dict[str, None] = {}
-    configs: dict[int, dict[str, None]] = {}
-    known: set[tuple[str, ...]] = set()
+    known: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
     for number, row in enumerate(ledger.rows):
-        names, is_new = tuple(row.metrics), row.trial_id not in configs
-        if is_new:
-            config = ledger.trials[row.trial_id].trial.config
-            configs[row.trial_id] = {f"config_{name}": None for name in config}
-        if is_new or names not in known or number in extra:
+        given = ledger.trials[row.trial_id].trial.config
+        names = (tuple(row.metrics), tuple(given))
+        if names not in known or number in extra:
             known.add(names)
-            config = configs[row.trial_id]
+            config = {f"config_{name}": None for name in given}
             record = _record(ledger, row, config, False, add_wallclock_time, extra.get(number, {}))
             columns.update(dict.fromkeys(record))
     return list(columns)

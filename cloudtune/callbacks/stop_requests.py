@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloudtune.callbacks.base import TunerCallback
+from cloudtune.callbacks.base import TunerCallback, now_and_then
 from cloudtune.errors import RefusedError, TransientError
-from cloudtune.trial import Metrics, Status, Trial
 
 if TYPE_CHECKING:
     from cloudtune.tuner import Tuner
@@ -31,11 +29,8 @@ class StopRequestsCallback(TunerCallback):
     def on_tuning_start(self, tuner: Tuner) -> None:
         self._tuner, self._looked_at, self._path = tuner, tuner.clock.now(), tuner.tuner_path
 
-    def on_fetch_status_results(
-        self,
-        trial_status_dict: Mapping[int, tuple[Trial, Status]],
-        new_results: Sequence[tuple[int, Metrics]],
-    ) -> None:
+    @now_and_then
+    def on_loop_start(self) -> None:
         tuner = self._tuner
         if tuner is None or (now := tuner.clock.now()) - self._looked_at < LOOK_INTERVAL:
             return

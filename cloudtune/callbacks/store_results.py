@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from cloudtune.callbacks.base import TunerCallback
+from cloudtune.callbacks.base import TunerCallback, now_and_then
 from cloudtune.callbacks.results_table import read_columns, write_results
 from cloudtune.errors import TransientError
 from cloudtune.paths import RESULTS_FILE
@@ -81,6 +81,7 @@ class StoreResultsCallback(TunerCallback):
                 self._extra[self._row] = dict(extra)
         self._row += 1
 
+    @now_and_then
     def on_loop_end(self) -> None:
         tuner = self._tuner
         if tuner is None or perf_counter() < self._rest_until:

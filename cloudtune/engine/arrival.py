@@ -187,6 +187,8 @@ class Arrivals:
 
 def _as_they_are(seen: Sequence[Observation]) -> list[Observation] | None:
     """The order of ``Arrivals.take`` if nothing has to wait; None if it is not simply the one in which they came."""
+    if len(seen) < 2:
+        return [*seen]
     rest: list[Observation] = []
     latest = -math.inf
     due: list[Observation] = []

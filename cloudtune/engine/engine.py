@@ -63,18 +63,9 @@ class Engine:
     def decide(self, now: float) -> list[ev.DecisionMade]:
         """Decisions that follow from applied reports and were not yet applied themselves."""
         made = []
-        for (attempt, key), (decision, _) in list(self.ledger.undecided.items()):
-            reason = decision.reason or _NO_REASON
-            event = ev.DecisionMade(
-                now,
-                attempt.trial_id,
-                attempt.number,
-                key,
-                decision.action._value_,
-                reason.rule,
-                reason.numbers,
-                reason.threshold,
-            )
+        for ((trial_id, number), key), (decision, _) in [*self.ledger.undecided.items()]:
+            reason, action = decision.reason or _NO_REASON, decision.action._value_
+            event = ev.DecisionMade(now, trial_id, number, key, action, reason.rule, reason.numbers, reason.threshold)
             self.ledger.apply(event)
             made.append(event)
         return made
@@ -84,17 +75,12 @@ class Engine:
         if attempt is None:
             return None
         if isinstance(seen, Report):
-            if seen.key in attempt.report_keys:
+            key, at = seen.key, seen.seen_at
+            if key in attempt.report_keys:
                 return None
-            return ev.ReportObserved(
-                seen.seen_at,
-                seen.attempt.trial_id,
-                seen.attempt.number,
-                seen.key,
-                seen.metrics,
-                seen.emitted_at,
-                self.ledger.wallclock_time(seen.seen_at),
-            )
+            trial_id, number = seen.attempt
+            tuner_time = self.ledger.wallclock_time(at)
+            return ev.ReportObserved(at, trial_id, number, key, seen.metrics, seen.emitted_at, tuner_time)
         if isinstance(seen, Interruption):
             if attempt.status.is_final or seen.number <= attempt.interruptions:
                 return None
@@ -114,11 +100,11 @@ class Engine:
             seen.at,
             seen.attempt.trial_id,
             seen.attempt.number,
-            seen.status.value,
+            seen.status._value_,
             seen.reason + given_up,
             seen.dollars,
-            seen.cause.value,
-            outcome.value,
+            seen.cause._value_,
+            outcome._value_,
         )
 
     def _is_known(self, report: Report) -> bool:

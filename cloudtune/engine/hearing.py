@@ -18,35 +18,38 @@ _WORKER_COST = "st_worker_cost"
 
 
 def hear(ledger: Ledger, event: ReportObserved) -> None:
-    """Part of the fold: a report."""
-    attempt = ledger.known(event.trial_id, event.attempt)
-    state = ledger.trials[event.trial_id]
-    current = state.attempts[-1]
+    """Part of the fold: a report. Nothing is done as often as this."""
+    trial_id, key, emitted_at = event.trial_id, event.key, event.emitted_at
+    attempt = ledger.known(trial_id, event.attempt)
+    state = ledger.trials[trial_id]
+    is_current = attempt is state.attempts[-1]
     metrics = ledger.own_names(event.metrics)
-    attempt.report_keys.add(event.key)
-    late = state.decided is not Action.CONTINUE or attempt.status.is_final or attempt is not current
-    resource = _resource(ledger, metrics)
-    repeated, started_over = place_of(state, attempt, resource, event.emitted_at)
-    if ledger.resource_attr is None:
-        started_over = counts_anew(state, attempt, metrics, event.emitted_at)
+    attempt.report_keys.add(key)
+    late = state.decided is not Action.CONTINUE or attempt.status.is_final or not is_current
+    resource_attr, resource = ledger.resource_attr, math.nan
+    if resource_attr is not None and isinstance(value := metrics.get(resource_attr), (int, float)):
+        resource = value if not abs(value) > LARGEST else math.inf if value > 0 else -math.inf
+    repeated, started_over = place_of(state, attempt, resource, emitted_at)
+    if resource_attr is None:
+        started_over = counts_anew(state, attempt, metrics, emitted_at)
     if started_over and not (attempt.from_scratch and not attempt.interruptions):
         ledger.started_over.append(attempt.id)
     ledger.rows.append(
         ResultRow(
-            event.trial_id,
+            trial_id,
             event.attempt,
             metrics,
             Action.CONTINUE,
             late,
             repeated,
-            event.emitted_at,
+            emitted_at,
             event.at,
             event.tuner_time,
         )
     )
     ledger.evaluations += not repeated
     cost = metrics.get(_WORKER_COST)
-    if cost is not None and attempt is current and isinstance(cost, (int, float)) and abs(cost) <= LARGEST:
+    if cost is not None and is_current and isinstance(cost, (int, float)) and abs(cost) <= LARGEST:
         state.reported_dollars = float(cost)
     if repeated:
         ledger.scheduler.on_repeated_result(state.trial, metrics)
@@ -56,23 +59,13 @@ def hear(ledger: Ledger, event: ReportObserved) -> None:
     heard(state, attempt, resource)
     if late:
         ledger.scheduler.on_late_result(state.trial, metrics)
-        if attempt is current:
+        if is_current:
             state.late_result = metrics
     else:
         state.last_result = metrics
-        decision = Decision.of(ledger.scheduler.on_trial_result(state.trial, metrics))
-        ledger.undecided[attempt.id, event.key] = (decision, len(ledger.rows) - 1)
-
-
-def _resource(ledger: Ledger, metrics: Metrics) -> float:
-    """NaN where there is none."""
-    name = ledger.resource_attr
-    value = metrics.get(name) if name is not None else None
-    if not isinstance(value, (int, float)):
-        return math.nan
-    if abs(value) > LARGEST:
-        return math.copysign(math.inf, 1 if value > 0 else -1)
-    return float(value)
+        made = ledger.scheduler.on_trial_result(state.trial, metrics)
+        decision = made if type(made) is Decision else Decision.of(made)
+        ledger.undecided[attempt.attempt.id, key] = (decision, len(ledger.rows) - 1)
 
 
 def _carries_what_is_needed(ledger: Ledger, metrics: Metrics) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable
+from operator import is_
 from typing import Any
 
 from cloudtune.engine.ending import End, close, ends_by_itself
@@ -82,16 +83,19 @@ class Ledger:
 
     def attempt(self, attempt: AttemptId) -> AttemptState | None:
         """None if no such attempt was ever intended."""
-        if attempt.trial_id >= len(self.trials):
+        trial_id, number = attempt
+        if trial_id >= len(self.trials):
             return None
-        attempts = self.trials[attempt.trial_id].attempts
-        return attempts[attempt.number] if attempt.number < len(attempts) else None
+        attempts = self.trials[trial_id].attempts
+        return attempts[number] if number < len(attempts) else None
 
     def own_names(self, metrics: Metrics) -> Metrics:
-        """A copy with names that all reports share: they come with every line that is parsed, and take most of it."""
+        """With names that all reports share: they come with every line that is parsed, and take most of it."""
         names = tuple(metrics)
         if names != self._names:
             self._names = tuple(map(sys.intern, names))
+        if all(map(is_, names, self._names)):
+            return metrics
         return dict(zip(self._names, metrics.values(), strict=True))
 
     def wallclock_time(self, now: float) -> float:
@@ -176,7 +180,7 @@ class Ledger:
     def _decision_made(self, event: ev.DecisionMade) -> None:
         attempt = self.known(event.trial_id, event.attempt)
         action = _ACTIONS.get(event.action) or Action(event.action)
-        ours, row = self.undecided.pop((attempt.id, event.key), _NOBODYS)
+        ours, row = self.undecided.pop((attempt.attempt.id, event.key), _NOBODYS)
         if ours is None or ours.action is not action:
             self.divergent.append(event)
         if action is Action.CONTINUE:

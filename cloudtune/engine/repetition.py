@@ -23,7 +23,7 @@ _STRAIGHT_ON = Place(repeated=False, started_over=False)
 
 def place_of(trial: TrialState, attempt: AttemptState, resource: float, emitted_at: float) -> Place:
     """Takes note of it, too. ``resource`` is NaN where there is none: then every report counts as it comes."""
-    if len(trial.attempts) == 1 and not attempt.interruptions and attempt.started_again_at is None:
+    if attempt.started_again_at is None and len(trial.attempts) == 1 and not attempt.interruptions:
         place = _STRAIGHT_ON
     else:
         place = _after_a_break(trial, attempt, resource, emitted_at)
@@ -83,8 +83,10 @@ def heard(trial: TrialState, attempt: AttemptState, resource: float) -> None:
 def _note_progress(trial: TrialState, attempt: AttemptState, resource: float) -> None:
     """A trial that gets on has not lost anything in a row."""
     count = len(attempt.report_keys)
-    further = count > trial.most_reports if math.isnan(resource) else resource > trial.furthest
-    if count > trial.most_reports:
+    more = count > trial.most_reports
+    if more:
         trial.most_reports = count
-    if further:
+    if (trial.capacity_losses or trial.service_failures) and (
+        more if math.isnan(resource) else resource > trial.furthest
+    ):
         trial.capacity_losses = trial.service_failures = 0

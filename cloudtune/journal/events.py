@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
+from functools import lru_cache
 from typing import Any, ClassVar, TypeAlias, get_args
 
 from cloudtune.errors import JournalCorruptError
@@ -259,6 +260,11 @@ class _Codec:
 
 def to_line(event: Event) -> str:
     """One line of JSON, without the newline. NaN and infinities are written as Python's ``json`` does."""
+    quickly = _QUICKLY.get(type(event))
+    return _any_line(event) if quickly is None else quickly(event)
+
+
+def _any_line(event: Event) -> str:
     kind = type(event)
     body: dict[str, object] = {"event": kind.__name__}
     for name in _Codec.fields[kind]:
@@ -291,3 +297,71 @@ def _plain(value: object) -> object:
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), default=_plain)
+
+
+# -- the two of which there are hundreds of thousands ------------------------------------------------------------------
+
+
+def _report_line(event: ReportObserved) -> str:
+    """As ``_any_line``, in a third of the time."""
+    at, emitted = _moment(event.at), event.emitted_at
+    return (
+        f'{{"event":"ReportObserved","at":{at},"trial_id":{_value(event.trial_id)},"attempt":{_value(event.attempt)},'
+        f'"key":{_value(event.key)},"metrics":{_object(event.metrics)},'
+        f'"emitted_at":{at if emitted is event.at else _value(emitted)},"tuner_time":{_value(event.tuner_time)}}}'
+    )
+
+
+def _decision_line(event: DecisionMade) -> str:
+    """As ``_any_line``, in a third of the time."""
+    return (
+        f'{{"event":"DecisionMade","at":{_moment(event.at)},"trial_id":{_value(event.trial_id)},'
+        f'"attempt":{_value(event.attempt)},"key":{_value(event.key)},"action":{_value(event.action)},'
+        f'"rule":{_value(event.rule)},"numbers":{_object(event.numbers)},"threshold":{_value(event.threshold)}}}'
+    )
+
+
+def _moment(at: float) -> str:
+    """A report and its decision share it; to find the shortest text of a float takes longer than all else here."""
+    global _latest
+    moment, text = _latest
+    if moment is not at:
+        text = _value(at)
+        _latest = at, text
+    return text
+
+
+_latest: tuple[float, str] = (0.0, "0.0")
+
+
+def _value(value: object) -> str:
+    kind = type(value)
+    if kind is int:
+        return repr(value)
+    if kind is float:
+        return repr(value) if value - value == 0.0 else _ENCODER.encode(value)  # type: ignore[operator]
+    if kind is str:
+        return _text(value)
+    if value is None:
+        return "null"
+    return _ENCODER.encode(value)
+
+
+def _object(values: Mapping[str, Any]) -> str:
+    if type(values) is not dict:
+        return _ENCODER.encode(values)
+    parts = []
+    for name, value in values.items():
+        if type(name) is not str:
+            return _ENCODER.encode(values)
+        parts.append(f"{_text(name)}:{_value(value)}")
+    return "{" + ",".join(parts) + "}"
+
+
+@lru_cache(1000)
+def _text(text: str) -> str:
+    """Names, mostly the same."""
+    return _ENCODER.encode(text)
+
+
+_QUICKLY: dict[type[Event], Callable[[Any], str]] = {ReportObserved: _report_line, DecisionMade: _decision_line}

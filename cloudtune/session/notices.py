@@ -36,6 +36,8 @@ class Notices:
 
     def speak(self, news: Sequence[ev.Event]) -> None:
         for event in news:
+            if isinstance(event, (ev.ReportObserved, ev.DecisionMade)):
+                continue
             if isinstance(event, ev.StatusObserved):
                 self._end(event)
             elif isinstance(event, ev.AttemptInterrupted):

@@ -26,6 +26,8 @@ class Retries:
     def due(self, intents: Iterable[Intent], now: float) -> list[Intent]:
         """What can be done now: stops first; within a kind, what has waited longest for its turn."""
         due = [intent for intent in intents if now >= self._due_at(intent)]
+        if len(due) < 2:
+            return due
         return sorted(due, key=lambda intent: (isinstance(intent, LaunchAttempt), self._tried.get(_key(intent), 0)))
 
     def _due_at(self, intent: Intent) -> float:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from cloudtune.backends.base import TrialBackend
+from cloudtune.backends.base import BringsClock, TrialBackend
 from cloudtune.callbacks.base import CallbackList
 from cloudtune.clock import Clock
 from cloudtune.engine.engine import Engine
@@ -30,6 +30,9 @@ logger = logging.getLogger("cloudtune.tuner")
 
 SUMMARY_INTERVAL = 120.0
 """Seconds between two looks at what the backend says about the experiment as a whole."""
+
+LOOKS_IN_A_ROW = 200
+"""In simulated time, where nobody wants to hear of each."""
 
 STOP_PATIENCE = 6 * 3600.0
 """Seconds to go on trying, at the end, to stop trials through a service that doesn't answer."""
@@ -69,6 +72,7 @@ class Session:
         self.stop_requested: str | None = None
         """Set from outside (a signal handler, another thread) to end the experiment, with the reason."""
         self._backend = backend
+        self._simulated = isinstance(backend, BringsClock)
         self._clock = clock
         self.callbacks = callbacks
         self.stop_criterion = stop_criterion
@@ -117,8 +121,24 @@ class Session:
         patiently("looking for trials", lambda: self._backend.adopt(launched), self._clock)
 
     def iterate(self) -> None:
-        """One iteration of the tuning loop."""
+        """One iteration of the tuning loop: one look at the backend, or in simulated time several.
+
+        Each look is the same either way; only callbacks that do something now and then are called less often.
+        """
         self.callbacks.call("on_loop_start")
+        self._look()
+        if self._simulated and not self.callbacks.want_each_look():
+            for _ in range(LOOKS_IN_A_ROW - 1):
+                self._finish_if_due()
+                if self.stop_requested or self.is_over():
+                    break
+                self._look()
+        self.callbacks.call("on_loop_end")
+        self._finish_if_due()
+        if self.stop_requested:
+            self._wait_for_nobody()
+
+    def _look(self) -> None:
         self._take_in()
         self._plan()
         self._act()
@@ -126,12 +146,11 @@ class Session:
             self._sleep()
         if self._clock.now() - self._summarized_at >= SUMMARY_INTERVAL:
             self._summarize()
-        self.callbacks.call("on_loop_end")
+
+    def _finish_if_due(self) -> None:
         if not self.ledger.finishing and (why := self._reason_to_stop()):
             logger.info("stopping: %s", why)
             self._recorder.record(list(self.engine.finish(self._clock.now(), why, failed=self._failed())))
-        if self.stop_requested:
-            self._wait_for_nobody()
 
     def is_over(self) -> bool:
         """Whether the tuning loop ends here; what still runs is then wound down."""
@@ -229,11 +248,10 @@ class Session:
             return self.stop_requested
         if failure := self.failure():
             return str(failure)
-        view = self.view() if now is None else self.status.view(now)
-        if not self.stop_criterion(view):
-            return None
-        why = self.stop_criterion.reason(view) if isinstance(self.stop_criterion, Criterion) else None
-        return why or "the stop criterion is met"
+        view, criterion = self.view() if now is None else self.status.view(now), self.stop_criterion
+        if isinstance(criterion, Criterion):
+            return criterion.reason(view)
+        return "the stop criterion is met" if criterion(view) else None
 
     def failure(self) -> CloudtuneError | None:
         """What makes it pointless to go on, if anything does: as it was when it was found."""
@@ -259,15 +277,19 @@ class Session:
             return
         news: list[ev.Event] = []
         statuses: list[Status] = []
+        told = self.callbacks.want_news()
         for event in self.engine.observe(observations, self._clock.now()):
             news.append(event)
-            statuses.append(status_behind(self.ledger, event))
+            if told:
+                is_decision = type(event) is ev.DecisionMade  # follows its report: nobody asks
+                statuses.append(Status.in_progress if is_decision else status_behind(self.ledger, event))
         if news:
             self._recorder.record(news)
             self._notices.speak(news)
         if not self._notices.thresholds_are_checked:
             self._notices.check_thresholds(self.stop_criterion, self.view())
-        tell_news(self.callbacks, self.ledger, news, statuses)
+        if told:
+            tell_news(self.callbacks, self.ledger, news, statuses)
 
     # -- what goes out -------------------------------------------------------------------------------------------------
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from itertools import zip_longest
 
 from cloudtune.callbacks.base import CallbackList
 from cloudtune.engine.ledger import Ledger
 from cloudtune.journal import events as ev
 from cloudtune.schedulers.base import Action, Decision, Reason, SchedulerDecision
-from cloudtune.trial import Metrics, Status, Trial
+from cloudtune.trial import Status, Trial
 
 _ACTIONS = {action.value: action for action in Action}
 
@@ -22,54 +22,38 @@ def status_behind(ledger: Ledger, event: ev.Event) -> Status:
 
 
 def tell_news(callbacks: CallbackList, ledger: Ledger, news: Sequence[ev.Event], statuses: Sequence[Status]) -> None:
-    """``statuses``: for each event, ``status_behind`` it at its moment: later events may have changed it."""
+    """``statuses``: for each event, ``status_behind`` it at its moment: later events may have changed it.
+
+    Callbacks get metrics of their own: what they do with them changes nothing.
+    """
+    if callbacks.listen("on_fetch_status_results"):
+        reports = [(each.trial_id, dict(each.metrics)) for each in news if isinstance(each, ev.ReportObserved)]
+        callbacks.call("on_fetch_status_results", _trials_with_news(ledger, news), reports)
     trials = ledger.trials
-    current: dict[int, tuple[Trial, Status]] = {}
-    reports: list[_Told] = []
-    told: list[_Told | int] = []
-    for event, status in zip(news, statuses):  # noqa: B905 (called for every look at the backend)
+    for event, status, following in zip_longest(news, statuses, news[1:]):
         if isinstance(event, ev.ReportObserved):
-            report = _Told(event, status)
-            reports.append(report)
-            told.append(report)
-        elif isinstance(event, ev.DecisionMade):
-            _note_decision(reports, event)
-            continue
-        elif not isinstance(event, ev.StatusObserved):
-            continue
-        elif status is Status.completed:
-            told.append(event.trial_id)
-        if event.trial_id not in current:
+            trial, decision = trials[event.trial_id].trial, _decision_on(event, following)
+            callbacks.call("on_trial_result", trial, status, dict(event.metrics), decision)
+        elif isinstance(event, ev.StatusObserved) and status is Status.completed:
             state = trials[event.trial_id]
-            current[event.trial_id] = (state.trial, state.status)
-    if len(current) > 1:
-        current = {trial_id: current[trial_id] for trial_id in sorted(current)}
-    callbacks.call("on_fetch_status_results", current, [(each.event.trial_id, each.event.metrics) for each in reports])
-    for each in told:
-        if isinstance(each, int):
-            last: Metrics = trials[each].last_result or {}
-            callbacks.call("on_trial_complete", trials[each].trial, last)
-        elif callbacks.listen("on_trial_result"):
-            event = each.event
-            decision = _decision(each.made)
-            callbacks.call("on_trial_result", trials[event.trial_id].trial, each.status, event.metrics, decision)
+            callbacks.call("on_trial_complete", state.trial, state.last_result or {})
 
 
-@dataclass(slots=True)
-class _Told:
-    """A report, the status of its trial at its moment, and what was decided about it."""
-
-    event: ev.ReportObserved
-    status: Status
-    made: ev.DecisionMade | None = None
+def _trials_with_news(ledger: Ledger, news: Sequence[ev.Event]) -> dict[int, tuple[Trial, Status]]:
+    ids = {event.trial_id for event in news if isinstance(event, (ev.ReportObserved, ev.StatusObserved))}
+    return {trial_id: (ledger.trials[trial_id].trial, ledger.trials[trial_id].status) for trial_id in sorted(ids)}
 
 
-def _note_decision(reports: Sequence[_Told], made: ev.DecisionMade) -> None:
-    for told in reversed(reports):  # it comes right after its report
-        event = told.event
-        if event.key == made.key and event.trial_id == made.trial_id and event.attempt == made.attempt:
-            told.made = made
-            return
+def _decision_on(report: ev.ReportObserved, made: ev.Event | None) -> Decision:
+    """``made``: what came after the report: its decision, if there is one."""
+    if (
+        isinstance(made, ev.DecisionMade)
+        and made.key == report.key
+        and made.trial_id == report.trial_id
+        and made.attempt == report.attempt
+    ):
+        return _decision(made)
+    return SchedulerDecision.CONTINUE
 
 
 def tell_launches(callbacks: CallbackList, ledger: Ledger, outcomes: Iterable[ev.Event]) -> None:
@@ -79,7 +63,21 @@ def tell_launches(callbacks: CallbackList, ledger: Ledger, outcomes: Iterable[ev
             callbacks.call(hook, ledger.trials[outcome.trial_id].trial)
 
 
-def _decision(made: ev.DecisionMade | None) -> Decision:
-    if made is None or (made.action == "CONTINUE" and not made.rule):
-        return SchedulerDecision.CONTINUE
-    return Decision(_ACTIONS[made.action], Reason(made.rule, made.numbers, made.threshold) if made.rule else None)
+def _decision(made: ev.DecisionMade) -> Decision:
+    if not made.rule:
+        return SchedulerDecision.CONTINUE if made.action == "CONTINUE" else Decision(_ACTIONS[made.action])
+    global _latest
+    latest, reason = _latest, _latest.reason
+    if (
+        reason is not None
+        and made.numbers is reason.numbers  # the same object: most reports are decided on as the one before
+        and made.rule == reason.rule
+        and made.threshold == reason.threshold
+        and made.action == latest.action._value_
+    ):
+        return latest
+    _latest = Decision(_ACTIONS[made.action], Reason(made.rule, made.numbers, made.threshold))
+    return _latest
+
+
+_latest: Decision = SchedulerDecision.CONTINUE

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,17 @@ import pytest
 
 from cloudtune.baselines import ASHA, RandomSearch
 from cloudtune.benchmarks import UserBlackboxBackend, from_function, load_blackbox
-from cloudtune.callbacks.simulator import SimulatorCallback
+from cloudtune.callbacks import ExtraResultsComposer, SimulatorCallback, StoreResultsCallback, TunerCallback
 from cloudtune.clock import SystemClock
-from cloudtune.engine.stopping import StoppingCriterion
+from cloudtune.engine.plateau import PlateauStopper
+from cloudtune.engine.stopping import AnyOf, Criterion, StoppingCriterion
 from cloudtune.journal import events as ev
-from cloudtune.schedulers.base import TrialScheduler
+from cloudtune.paths import JOURNAL_FOLDER
+from cloudtune.results import load_experiment
+from cloudtune.schedulers.base import Decision, TrialScheduler
 from cloudtune.space import randint, uniform
 from cloudtune.testing import FakeBackend, FakeCloud
-from cloudtune.trial import Status
+from cloudtune.trial import Status, Trial
 from cloudtune.tuner import Tuner
 from tests.tuning import KeptJournal, Quiet
 
@@ -28,9 +33,10 @@ SPACE = {"x": uniform(0.0, 1.0)}
 def tuned(
     backend: UserBlackboxBackend,
     scheduler: TrialScheduler,
-    criterion: StoppingCriterion,
+    criterion: Criterion,
     n_workers: int = 4,
     sleep_time: float = 0.0,
+    callbacks: Sequence[TunerCallback] = (),
     **options: Any,
 ) -> tuple[Tuner, Sequence[ev.Event]]:
     storage = KeptJournal()
@@ -42,7 +48,7 @@ def tuned(
         sleep_time=sleep_time,
         storage=storage,
         save_tuner=False,
-        callbacks=[Quiet(1e9)],
+        callbacks=[Quiet(1e9), *callbacks],
         tuner_name="simulated",
         suffix_tuner_name=options.pop("suffix_tuner_name", False),
         **options,
@@ -65,14 +71,109 @@ def steady(config: Any, epoch: float | None, seed: int) -> dict[str, float]:
     return {"loss": config["x"], "seconds": 10.0 * epoch}
 
 
+def lines_of(events: Sequence[ev.Event]) -> list[str]:
+    """Which process it was is all that may differ."""
+    return [ev.to_line(dataclasses.replace(e, pid=0) if isinstance(e, ev.SessionStarted) else e) for e in events]
+
+
+class EachLoop(TunerCallback):
+    """Wants to hear of each iteration."""
+
+    def __init__(self) -> None:
+        self.loops = 0
+
+    def on_loop_end(self) -> None:
+        self.loops += 1
+
+
+class Now(ExtraResultsComposer):
+    """What is known when a report comes."""
+
+    def __call__(self, tuner: Tuner) -> dict[str, Any]:
+        status = tuner.tuning_status
+        return {"now": tuner.clock.now(), "reports": status.num_evaluations, "running": status.num_trials_running}
+
+    def keys(self) -> Sequence[str]:
+        return ["now", "reports", "running"]
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        StoppingCriterion(max_num_trials_started=40),
+        StoppingCriterion(max_wallclock_time=300.0),
+        StoppingCriterion(max_num_evaluations=77),
+        AnyOf(
+            StoppingCriterion(max_num_trials_started=40, min_metric_value={"loss": 0.57}),
+            PlateauStopper("loss", std=0.01, num_trials=4),
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", ["stopping", "promotion", "random"])
+@pytest.mark.parametrize("sleep_time", [0.0, 7.0])
+def test_several_looks_in_one_iteration_are_the_same_as_one_by_one(
+    kind: str, limit: Criterion, sleep_time: float
+) -> None:
+    def run(*callbacks: TunerCallback) -> tuple[list[str], bytes]:
+        space = {**load_blackbox("curves")["noisy"].configuration_space, "epochs": 27}
+        scheduler = RandomSearch(space, "loss", random_seed=0) if kind == "random" else asha(kind)
+        extra = StoreResultsCallback(extra_results_composer=Now(), results_update_interval=1e9)
+        backend = crossing(max_resource_attr="epochs")
+        tuner, events = tuned(backend, scheduler, limit, sleep_time=sleep_time, callbacks=[extra, *callbacks])
+        table = zipfile.ZipFile(tuner.tuner_path / "results.csv.zip").read("results.csv")
+        shutil.rmtree(tuner.tuner_path)
+        return lines_of(events), table
+
+    assert run() == run(EachLoop())
+
+
+def test_callbacks_of_the_loop_hear_of_each_look() -> None:
+    each = EachLoop()
+    _, events = tuned(crossing(), asha(), StoppingCriterion(max_num_trials_started=20), callbacks=[each])
+    assert each.loops >= len({event.at for event in events if isinstance(event, ev.ReportObserved)})
+
+
+def test_what_a_callback_does_to_a_report_stays_with_it() -> None:
+    class Spoils(TunerCallback):
+        def on_trial_result(self, trial: Trial, status: Status, result: Any, decision: Decision) -> None:
+            result.clear()
+
+    tuner, events = tuned(crossing(), asha(), StoppingCriterion(max_num_trials_started=3), callbacks=[Spoils()])
+    assert all(row.metrics["loss"] > 0.0 for row in tuner.ledger.rows)
+    assert all(event.metrics for event in events if isinstance(event, ev.ReportObserved))
+
+
+def test_the_journal_is_written_at_the_end_and_found_like_any_other() -> None:
+    class Looks(TunerCallback):
+        written = True
+
+        def on_tuning_end(self) -> None:
+            self.written = (tuner.tuner_path / JOURNAL_FOLDER).exists()
+
+    looks, criterion = Looks(), StoppingCriterion(max_num_trials_started=5)
+    options: dict[str, Any] = {"sleep_time": 0.0, "suffix_tuner_name": False, "save_tuner": False}
+    tuner = Tuner(crossing(), asha(), criterion, 2, tuner_name="kept", callbacks=[looks, Quiet(1e9)], **options)
+    tuner.run()
+    assert not looks.written
+    found = load_experiment("kept", download_if_not_found=False)
+    assert found.num_trials == len(tuner.ledger.trials) == 6
+
+
+def test_progress_is_told_by_the_machines_time(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "cloudtune.tuner"):
+        criterion = StoppingCriterion(max_wallclock_time=3600.0)
+        options: dict[str, Any] = {"sleep_time": 0.0, "save_tuner": False, "print_update_interval": 3600.0}
+        Tuner(crossing(), asha(), criterion, 2, **options).run()
+    assert [each for each in caplog.messages if " reports" in each] == []
+
+
 @pytest.mark.parametrize("kind", ["stopping", "promotion"])
 def test_the_same_seed_gives_the_same_run_byte_for_byte(kind: str) -> None:
     def journal(seed: int) -> list[str]:
         criterion = StoppingCriterion(max_num_trials_started=60)
         backend = crossing(max_resource_attr="epochs", random_seed=seed)
         _, events = tuned(backend, asha(kind, seed), criterion, sleep_time=5.0)
-        # which process it was is all that may differ
-        return [ev.to_line(dataclasses.replace(e, pid=0) if isinstance(e, ev.SessionStarted) else e) for e in events]
+        return lines_of(events)
 
     first = journal(1)
     assert journal(1) == first

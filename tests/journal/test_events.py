@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import typing
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +59,19 @@ def test_an_event_is_one_line_and_comes_back(event: ev.Event) -> None:
     back = ev.from_line(line)
     assert type(back) is type(event)
     assert same(dataclasses.asdict(back), dataclasses.asdict(event))
+
+
+@given(st.one_of([events_of(ev.ReportObserved), events_of(ev.DecisionMade)]))
+def test_what_is_written_quickly_is_what_json_says(event: ev.ReportObserved | ev.DecisionMade) -> None:
+    body = {"event": type(event).__name__, **{f.name: getattr(event, f.name) for f in dataclasses.fields(event)}}
+    assert ev.to_line(event) == json.dumps(body, separators=(",", ":"))
+
+
+def test_numbers_of_numpy_are_written_as_numbers() -> None:
+    at, metrics = np.float64(2.5), {"loss": np.float64(0.5), "epoch": np.int64(3), "sizes": np.array([1, 2])}
+    line = ev.to_line(ev.ReportObserved(at, 0, 0, "0", metrics, at, at))
+    back = ev.from_line(line)
+    assert back == ev.ReportObserved(2.5, 0, 0, "0", {"loss": 0.5, "epoch": 3, "sizes": [1, 2]}, 2.5, 2.5)
 
 
 def test_fields_of_a_later_version_are_ignored() -> None:

@@ -1,19 +1,19 @@
 """Reports per second of a simulated experiment: 1000 tabulated configurations of 50 epochs, 800 trials, no sleep.
 
     python tests/performance/simulator.py [--runs 5] [--trials 800] [--sizes 4,64] [--methods random,...]
-        [--keep | --file-journal] [--looks-at-ends] [--cpu] [--peer NAME=/path/to/python ...]
+        [--unkept | --also-unkept | --file-journal] [--delays] [--cpu] [--peer NAME=/path/to/python ...]
 
-A report goes through the whole of ``Tuner.run``: engine, journal, callbacks, table of results. Its journal is in
-memory; "--keep" writes it at the end, "--file-journal" event by event, as real tuners do. "MB" is the largest
-resident size of a process that ran nothing else. Peers (simulator_peers.py) run in their own interpreters, on the same
-curves.
+A report goes through the whole of ``Tuner.run`` with the backend and the storage that users get: engine, journal,
+callbacks, table of results. "--unkept" leaves the journal out, "--file-journal" writes it event by event. "MB" is the
+largest resident size of a process that ran nothing else. Peers (simulator_peers.py) run in their own interpreters, on
+the same curves.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import heapq
+import itertools
 import json
 import os
 import resource
@@ -22,164 +22,48 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cloudtune import StoppingCriterion, Tuner
-from cloudtune.backends.base import Capabilities, Experiment
+from cloudtune.backends.simulator import SimulatorConfig
 from cloudtune.baselines import ASHA, RandomSearch
+from cloudtune.benchmarks import BlackboxTabular, UserBlackboxBackend
 from cloudtune.callbacks.base import TunerCallback
 from cloudtune.callbacks.progress import ProgressCallback
-from cloudtune.clock import Clock
 from cloudtune.schedulers.base import Decision, TrialScheduler
-from cloudtune.space import choice
+from cloudtune.space import choice, randint
 from cloudtune.storage import ExperimentStorage, LocalStorage, MemoryStorage
-from cloudtune.trial import (
-    Attempt,
-    AttemptId,
-    AttemptStatus,
-    Launch,
-    Metrics,
-    Observation,
-    Report,
-    Status,
-    StatusChange,
-    Trial,
-)
+from cloudtune.trial import Metrics, Status, Trial
 from tests.performance.simulator_curves import EPOCHS, SEEDS, VALUES, curves
 
 METHODS = ("random", "asha-stopping", "asha-promotion")
 SPACE: dict[str, Any] = {name: choice(values) for name, values in VALUES.items()}
 
 
-class _Clock:
-    """Sleeping ends when something happens, but not before the time is over.
-
-    ``looks_at_ends``: when a trial ends. Where no scheduler compares trials before, reports until then may be seen
-    together: they decide nothing, and no worker is free.
-    """
-
-    def __init__(self) -> None:
-        self._now = 1_700_000_000.0
-        self.looks_at_ends = False
-        self.events: list[tuple[float, int, int]] = []
-        self.ends: list[float] = []
-
-    def now(self) -> float:
-        return self._now
-
-    def sleep(self, seconds: float) -> None:
-        self._now += seconds
-        while self.ends and self.ends[0] <= self._now:
-            heapq.heappop(self.ends)
-        if self.looks_at_ends and self.ends:
-            self._now = self.ends[0]
-        elif self.events:
-            self._now = max(self._now, self.events[0][0])
-
-
-class _Backend:
-    """Trials are rows of the table; a resumed one goes on where it was."""
-
-    capabilities = Capabilities(survives_tuner=False)
-    entry_point = None
-    delete_checkpoints = False
-
-    def __init__(self, clock: _Clock, seed: int) -> None:
-        table = curves()[:, seed % SEEDS]
-        keys = [
-            (lr, momentum, width) for lr in VALUES["lr"] for momentum in VALUES["momentum"] for width in VALUES["width"]
-        ]
-        self._rows = {key: row.tolist() for key, row in zip(keys, table, strict=True)}
-        self._clock = clock
-        self._news: list[Observation] = []
-        self._attempts: dict[int, tuple[AttemptId, list[list[float]], float, int]] = {}
-        self._done: dict[int, int] = {}
-
-    def open(self, experiment: Experiment, clock: Clock) -> None:
-        if experiment.resource_attr is not None:
-            self._clock.looks_at_ends = False
-
-    def adopt(self, attempts: Sequence[Attempt]) -> None:
-        pass
-
-    def launched(self, attempts: Sequence[Attempt]) -> Mapping[AttemptId, Launch]:
-        return {}
-
-    def start(self, attempt: Attempt) -> Launch:
-        config, trial_id, now = attempt.config, attempt.id.trial_id, self._clock.now()
-        row = self._rows[config["lr"], config["momentum"], config["width"]]
-        done = self._done.setdefault(trial_id, 0)
-        began = now - (row[done - 1][1] if done else 0.0)
-        last = config.get("epochs", EPOCHS)
-        self._attempts[trial_id] = (attempt.id, row, began, last)
-        heapq.heappush(self._clock.ends, began + row[last - 1][1])
-        heapq.heappush(self._clock.events, (began + row[done][1], trial_id, done))
-        self._news.append(StatusChange(attempt.id, AttemptStatus.RUNNING, now))
-        return Launch(str(attempt.id))
-
-    def stop(self, attempt: AttemptId) -> None:
-        running = self._attempts.get(attempt.trial_id)
-        if running is not None and running[0] == attempt:
-            del self._attempts[attempt.trial_id]
-            self._news.append(StatusChange(attempt, AttemptStatus.STOPPED, self._clock.now()))
-
-    def poll(self) -> Sequence[Observation]:
-        events, now = self._clock.events, self._clock.now()
-        news, self._news = self._news, []
-        while events and events[0][0] <= now:
-            at, trial_id, done = heapq.heappop(events)
-            running = self._attempts.get(trial_id)
-            if running is None or done != self._done[trial_id]:
-                continue
-            id, row, began, last = running
-            error, elapsed = row[done]
-            done = self._done[trial_id] = done + 1
-            metrics = {"epoch": done, "valid_error": error, "elapsed_time": elapsed}
-            news.append(Report(id, str(done), metrics, at, at))
-            if done < last:
-                heapq.heappush(events, (began + row[done][1], trial_id, done))
-            else:
-                del self._attempts[trial_id]
-                news.append(StatusChange(id, AttemptStatus.COMPLETED, at))
-        return news
-
-    def copy_checkpoint(self, source_trial_id: int, target_trial_id: int) -> None:
-        self._done[target_trial_id] = self._done.get(source_trial_id, 0)
-
-    def delete_checkpoint(self, trial_id: int) -> None:
-        pass
-
-    def logs(self, trial_id: int) -> Iterator[str]:
-        return iter(())
-
-    def workers_available(self) -> int | None:
-        return None
-
-    def start_no_more(self) -> None:
-        pass
-
-    def summary_lines(self) -> Sequence[str]:
-        return ()
-
-    def release(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def simulated(seed: int, looks_at_ends: bool) -> tuple[_Backend, _Clock]:
-    """The backend and its clock."""
-    clock = _Clock()
-    clock.looks_at_ends = looks_at_ends
-    return _Backend(clock, seed), clock
+def backend_of(method: str, seed: int, delays: bool) -> UserBlackboxBackend:
+    """The backend that users have, over the table."""
+    grid = [dict(zip(VALUES, values, strict=True)) for values in itertools.product(*VALUES.values())]
+    table = BlackboxTabular(
+        pd.DataFrame(grid),
+        SPACE,
+        {"epoch": randint(1, EPOCHS)},
+        curves(),
+        objectives_names=["valid_error", "elapsed_time"],
+    )
+    return UserBlackboxBackend(
+        table,
+        "elapsed_time",
+        max_resource_attr="epochs" if method == "asha-promotion" else None,
+        seed=seed % SEEDS,
+        simulator_config=SimulatorConfig() if delays else SimulatorConfig.without_delays(),
+    )
 
 
 def scheduler_of(method: str, seed: int) -> TrialScheduler:
@@ -210,9 +94,9 @@ class _Quiet(ProgressCallback):
 
 
 def experiment(
-    method: str, workers: int, trials: int, seed: int, storage: ExperimentStorage, looks_at_ends: bool = False
+    method: str, workers: int, trials: int, seed: int, storage: ExperimentStorage | None, delays: bool = False
 ) -> dict[str, float]:
-    backend, clock = simulated(seed, looks_at_ends)
+    backend = backend_of(method, seed, delays)
     count = _Count()
     tuner = Tuner(
         backend,
@@ -224,8 +108,7 @@ def experiment(
         callbacks=[count, _Quiet(1e9)],
         save_tuner=False,
         tuner_name=f"{method}-{workers}-{seed}",
-        suffix_tuner_name=False,  # by a virtual clock all would have the same moment
-        clock=clock,
+        suffix_tuner_name=False,
         storage=storage,
     )
     gc.collect()
@@ -239,16 +122,21 @@ def experiment(
 # -- one cell of the table, in a process of its own --------------------------------------------------------------------
 
 
+def storage_of(arguments: argparse.Namespace) -> ExperimentStorage | None:
+    """None: what a tuner of a simulation takes by itself."""
+    if arguments.file_journal:
+        return LocalStorage(outlives_power=False)
+    return MemoryStorage(keep=False) if arguments.unkept else None
+
+
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     runs = []
     for seed in range(arguments.runs):
         with tempfile.TemporaryDirectory() as folder:
             os.environ["CLOUDTUNE_FOLDER"] = folder
-            storage = LocalStorage() if arguments.file_journal else MemoryStorage(keep=arguments.keep)
+            storage = storage_of(arguments)
             runs.append(
-                experiment(
-                    arguments.method, arguments.workers, arguments.trials, seed, storage, arguments.looks_at_ends
-                )
+                experiment(arguments.method, arguments.workers, arguments.trials, seed, storage, arguments.delays)
             )
     return {"runs": runs, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000}
 
@@ -256,8 +144,8 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
 def in_process(interpreter: str, script: Path, arguments: argparse.Namespace, method: str, workers: int) -> Any:
     """What the script prints as its last line, or None if it can't do this."""
     options = ["--method", method, "--workers", workers, "--trials", arguments.trials, "--runs", arguments.runs]
-    flags = ["--file-journal"] * arguments.file_journal + ["--keep"] * arguments.keep
-    flags += ["--looks-at-ends"] * arguments.looks_at_ends
+    flags = ["--file-journal"] * arguments.file_journal + ["--unkept"] * arguments.unkept
+    flags += ["--delays"] * arguments.delays
     command = [interpreter, str(script), "--cell", *map(str, options)]
     if script == Path(__file__).resolve():
         command += flags
@@ -307,6 +195,10 @@ def main() -> None:
             cell = in_process(sys.executable, here, arguments, method, workers)
             cells, ours = row("cloudtune", method, workers, cell, None, clock)
             table.add_row(*cells)
+            if arguments.also_unkept:
+                unkept = argparse.Namespace(**{**vars(arguments), "unkept": True})
+                cell = in_process(sys.executable, here, unkept, method, workers)
+                table.add_row(*row("  unkept", method, workers, cell, ours, clock)[0])
             for name, interpreter in peers.items():
                 theirs = in_process(interpreter, here.with_name("simulator_peers.py"), arguments, method, workers)
                 if theirs is not None:
@@ -324,8 +216,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--cpu", action="store_true", help="the processor's time: for machines that do other things, too"
     )
-    parser.add_argument("--looks-at-ends", action="store_true", help="of random search: look when a trial ends")
-    parser.add_argument("--keep", action="store_true", help="write the journal at the end")
+    parser.add_argument("--unkept", action="store_true", help="leave the journal in memory")
+    parser.add_argument("--also-unkept", action="store_true", help="a second row of ours, with --unkept")
+    parser.add_argument("--delays", action="store_true", help="of ours: the default ones, rather than none")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=/path/to/python")
     parser.add_argument("--cell", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--method", default="random", help=argparse.SUPPRESS)
