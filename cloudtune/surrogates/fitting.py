@@ -30,7 +30,7 @@ def most_likely(likelihood: MarginalLikelihood, starts: Sequence[Array], searche
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
-            options={"maxiter": iterations, "ftol": ENOUGH / 10, "gtol": ENOUGH * 10},
+            options={"maxiter": iterations, "ftol": ENOUGH, "gtol": 10 * ENOUGH},
         )
         if found.fun < least and np.isfinite(found.x).all():
             best, least = found.x, float(found.fun)

@@ -21,6 +21,8 @@ from cloudtune.surrogates.targets import BoxCox, Scale, Standard
 
 COARSE = 50
 """With twice as many observations or more, a search without an earlier result begins with so many."""
+LAST_STEPS = 5
+"""Iterations of such a search that are made with all observations."""
 
 
 @dataclass(frozen=True)
@@ -138,16 +140,35 @@ class GaussianProcessSurrogate:
             for _ in range(options.opt_nstarts - 1):
                 drawn = layout.mean + layout.std * random_state.standard_normal(layout.size)
                 starts.append(np.clip(drawn, lower, upper))
-            if len(likelihood.points) >= 2 * COARSE:
-                rough = subset(targets, COARSE, 0.5, random_state)
-                coarse = self._likelihood(layout, scale, points[rough], targets[rough])
-                starts = [most_likely(coarse, starts, options.opt_nstarts, options.opt_maxiter), layout.start]
-                best = most_likely(likelihood, starts, 1, options.opt_maxiter)
-            else:
-                best = most_likely(likelihood, starts, options.opt_nstarts, options.opt_maxiter)
+            best = self._climbed(likelihood, starts, points, targets, scale, random_state)
         if options.gp_hyperparameters == "map":
             return [best]
         return self._sample(likelihood, best, random_state)
+
+    def _climbed(
+        self,
+        likelihood: MarginalLikelihood,
+        starts: list[Array],
+        points: Array,
+        targets: Array,
+        scale: Scale,
+        random_state: np.random.Generator,
+    ) -> Array:
+        """The most likely hyperparameters, with nothing known but the usual starts.
+
+        From many observations: first from few of them, then from ever twice as many, each time from where the last
+        search ended. The last one, which takes longest, has little left to do.
+        """
+        nstarts, most = self.options.opt_nstarts, self.options.opt_maxiter
+        size = COARSE
+        if len(likelihood.points) < 2 * size:
+            return most_likely(likelihood, starts, nstarts, most)
+        while 2 * size <= len(likelihood.points):
+            few = subset(targets, size, 0.5, random_state)
+            coarse = self._likelihood(likelihood.layout, scale, points[few], targets[few])
+            starts = [most_likely(coarse, starts, 1, most)]
+            size *= 2
+        return most_likely(likelihood, starts, 1, min(most, LAST_STEPS))
 
     def _likelihood(self, layout: Layout, scale: Scale, points: Array, targets: Array) -> MarginalLikelihood:
         if isinstance(scale, BoxCox):
