@@ -89,7 +89,7 @@ class TestSynchronousBOHB(SchedulerContract):
 
 @pytest.mark.parametrize("scheduler", [HyperbandScheduler, SynchronousGeometricHyperbandScheduler])
 def test_in_successive_halving_proposals_come_from_the_model(scheduler: Make) -> None:
-    """Better at once than random search, by what the curves fall to."""
+    """They are far better than random ones, by what the curves fall to, although most trials end early."""
 
     def levels(searcher: str, options: dict[str, Any]) -> list[float]:
         record = MiniTuner(made(scheduler, searcher, options)(SPACE, "min", 0), curve).run(40)
@@ -97,7 +97,7 @@ def test_in_successive_halving_proposals_come_from_the_model(scheduler: Make) ->
         return [curve(0, config, 9) for config in starts[20:]]
 
     ours, random = levels("bayesopt", {"num_init_random": 5}), levels("random", {})
-    assert np.median(ours) < 0.75 * np.median(random)
+    assert np.mean(ours) < 0.5 * np.mean(random)
 
 
 # -- in the tuner ------------------------------------------------------------------------------------------------------
