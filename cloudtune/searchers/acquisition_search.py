@@ -34,17 +34,26 @@ class AcquisitionSearch:
         self._effort = effort
         self._local = local
 
-    def best(self, score: Score, centers: Array, random_state: np.random.Generator) -> Array:
-        """Points ``(m, d)`` of the lattice. ``centers``: ``(c, d)``, points known to be good."""
+    def best(
+        self, score: Score, centers: Array, random_state: np.random.Generator, ranking: Score | None = None
+    ) -> Array:
+        """Points ``(m, d)`` of the lattice.
+
+        ``centers``: ``(c, d)``, points known to be good. ``ranking``: another score, by which candidates are ordered
+        and chosen to be improved.
+        """
         anywhere = random_state.random((self._effort.candidates, self._lattice.dimension))
         near = perturbed(centers, self._effort.near, random_state)
         points = self._lattice.snap(np.concatenate([anywhere, near]))
-        values = _comparable(score.values(points))
+        values = _comparable((ranking or score).values(points))
         order = np.argsort(-values, kind="stable")
         points, values = points[order], values[order]
         if self._local:
             starts = self._starts(order < len(anywhere))
-            improved, reached = self._improved(score, points[starts], values[starts])
+            before = values[starts] if ranking is None else _comparable(score.values(points[starts]))
+            improved, reached = self._improved(score, points[starts], before)
+            if ranking is not None:
+                return np.concatenate([improved[np.argsort(-reached, kind="stable")], points])
             points, values = np.concatenate([improved, points]), np.concatenate([reached, values])
             points = points[np.argsort(-values, kind="stable")]
         return points

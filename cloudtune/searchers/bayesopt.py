@@ -7,20 +7,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cloudtune.errors import OptionError
 from cloudtune.searchers.acquisition_search import SearchEffort
 from cloudtune.searchers.base import Searcher
-from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions
+from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions, check_not_transfer
 from cloudtune.searchers.factory import several_options_from
 from cloudtune.searchers.modelled import Modelled
 from cloudtune.searchers.observations import Observations, check_same
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.proposing import CENTERS, Proposer
 from cloudtune.searchers.random_searcher import RandomOptions, RandomSearcher, random_searcher
+from cloudtune.searchers.seeding import generator
 from cloudtune.space import Categorical, UnitCube
-from cloudtune.surrogates.acquisition import Acquisition, LogExpectedImprovement, LowerConfidenceBound, worth
+from cloudtune.surrogates.acquisition import (
+    Acquisition,
+    IndependentDraws,
+    LogExpectedImprovement,
+    LowerConfidenceBound,
+    Score,
+    worth,
+)
 from cloudtune.surrogates.gp_surrogate import GaussianProcessOptions, GaussianProcessSurrogate
 from cloudtune.surrogates.inputs import Dimensions
-from cloudtune.surrogates.prediction import Fit, Surrogate
+from cloudtune.surrogates.prediction import Fit, Predictor, Surrogate
 from cloudtune.trial import Config, Metrics
 
 AcquisitionOf = Callable[[Fit], Acquisition]
@@ -42,6 +51,7 @@ class BayesianOptimizationSearcher(Searcher):
     :param surrogate: a model of your own (``cloudtune.surrogates.prediction.Surrogate``); None for the Gaussian
         process.
     :param acquisition: of your own; None for the one that the options name.
+    :param max_t: the most a trial may use, of a scheduler with resources; ``opt_skip_num_max_resource`` needs it.
 
     The n-th proposal depends on the seed, n, what has been told, and what earlier proposals carried: the model's
     hyperparameters, which later fits start from or use again. Jones et al. 1998, "Efficient global optimization of
@@ -55,8 +65,14 @@ class BayesianOptimizationSearcher(Searcher):
         options: BayesianOptimizationOptions | None = None,
         surrogate: Surrogate | None = None,
         acquisition: AcquisitionOf | None = None,
+        max_t: int | None = None,
     ) -> None:
         self.options = options or BayesianOptimizationOptions()
+        if self.options.map_reward is not None and observations.mode != "max":
+            raise OptionError(
+                f"search_options has map_reward={self.options.map_reward!r}, and the metric is minimized",
+                'it is for mode="max"; leave it out',
+            )
         self._random = random
         self._observations = observations
         self._model = Modelled(
@@ -64,6 +80,7 @@ class BayesianOptimizationSearcher(Searcher):
         )
         self._acquisition = acquisition or _AcquisitionOf(self.options)
         self._proposer = proposer(random, self.options)
+        self._max_t = max_t if self.options.opt_skip_num_max_resource else None
         self._handed_on: tuple[int, Mapping[str, Any]] | None = None
         self._calls = 0
         self._latest: tuple[int, int, _Proposal] | None = None
@@ -100,9 +117,31 @@ class BayesianOptimizationSearcher(Searcher):
     def _propose(self, trial_id: int) -> _Proposal:
         if not self._proposer.needs_model(trial_id) or not len(self._observations):
             return _Proposal(self._proposer.initial(trial_id), None)
-        fit = self._model.fitted(self._handed_on[1] if self._handed_on else None)
+        fit = self._model.fitted(self._known())
         score = worth(fit.predictor, self._acquisition(fit))
-        return _Proposal(self._proposer.best(score, self._model.leaders(CENTERS), trial_id), fit.carried)
+        leaders, ranking = self._model.leaders(CENTERS), self._ranking(fit.predictor, trial_id)
+        config = self._proposer.best(score, leaders, trial_id, ranking)
+        carried = fit.carried
+        if carried is not None and self._max_t is not None:
+            carried = {**carried, "finished": self._finished()}
+        return _Proposal(config, carried)
+
+    def _ranking(self, predictor: Predictor, trial_id: int) -> Score | None:
+        if self.options.initial_scoring == "acq_func":
+            return None
+        return IndependentDraws(predictor, generator(self._random.random_seed, "thompson", trial_id))
+
+    def _known(self) -> Mapping[str, Any] | None:
+        """What an earlier fit handed on: as if from today's observations, if hyperparameters need not be learned."""
+        carried = self._handed_on[1] if self._handed_on else None
+        if carried is None or self._max_t is None or carried.get("finished") != self._finished():
+            return carried
+        count = len(self._model.data())
+        return {**carried, "fitted": count} if count >= self.options.opt_skip_init_length else carried
+
+    def _finished(self) -> int:
+        """Trials with a result at ``max_t``."""
+        return 0 if self._max_t is None else len(self._observations.at(float(self._max_t)))
 
     # -- what happens --------------------------------------------------------------------------------------------------
 
@@ -142,8 +181,10 @@ class BayesianOptimizationSearcher(Searcher):
 
 
 def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
+    check_not_transfer(given)
     random_options, options = several_options_from((RandomOptions, BayesianOptimizationOptions), given)
-    return BayesianOptimizationSearcher(random_searcher(problem, random_options), Observations.of(problem), options)
+    random = random_searcher(problem, random_options)
+    return BayesianOptimizationSearcher(random, Observations.of(problem), options, max_t=problem.max_t)
 
 
 def proposer(random: RandomSearcher, options: BayesianOptimizationOptions) -> Proposer:
@@ -175,12 +216,14 @@ def gaussian_process(cube: UnitCube, options: BayesianOptimizationOptions) -> Ga
         len(cube.domains),
         GaussianProcessOptions(
             boxcox_transform=options.boxcox_transform,
+            boxcox_shift=options.shift,
             num_fantasy_samples=options.num_fantasy_samples,
             no_fantasizing=options.no_fantasizing,
             gp_hyperparameters=options.gp_hyperparameters,
             opt_nstarts=options.opt_nstarts,
             opt_maxiter=options.opt_maxiter,
             opt_warmstart=options.opt_warmstart,
+            opt_verbose=options.opt_verbose,
             opt_skip_init_length=options.opt_skip_init_length,
             opt_skip_period=options.opt_skip_period,
             opt_max_size=options.opt_max_size,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cloudtune.searchers.lattice import Array
+from cloudtune.searchers.levels import with_those_that_ended_below
 from cloudtune.searchers.observations import Observations, TrainingSet
 from cloudtune.searchers.seeding import generator
 from cloudtune.space import UnitCube
@@ -30,6 +31,7 @@ class Modelled:
         self._seed, self._purpose = seed, purpose
         self._points: dict[int, Array] = {}
         self._latest: tuple[int, Mapping[str, Any] | None, Fit] | None = None
+        self._data: tuple[int, TrainingSet] | None = None
 
     def fitted(self, carried: Mapping[str, Any] | None) -> Fit:
         """There must be an observation. ``carried``: what ``Fit.carried`` of an earlier fit was."""
@@ -47,8 +49,16 @@ class Modelled:
         return self._surrogate.fit(points, data.targets, awaited, carried, random_state)
 
     def data(self) -> TrainingSet:
-        """What the model learns from: with several resources, the highest that has an observation per dimension."""
-        return self.observations.training_set(self._cube.dimension)
+        """What the model learns from: with several resources, the highest that has an observation per dimension.
+
+        Of trials that ended before, it is estimated what they would have had there: else the model would go on to
+        propose what is like them.
+        """
+        version = self.observations.version
+        if self._data is None or self._data[0] != version:
+            data = self.observations.training_set(self._cube.dimension)
+            self._data = version, with_those_that_ended_below(self.observations, data)
+        return self._data[1]
 
     def leaders(self, count: int) -> Array:
         """``(count, d)``: where the best targets were observed, best first; fewer if there are not so many."""

@@ -56,6 +56,7 @@ class Observations:
         self._configs: dict[int, Config] = {}
         self._pending: dict[int, set[int]] = {}
         self._results: dict[float, dict[int, float]] = {}
+        self._highest: dict[int, float] = {}
         self.version = 0
         """Changes with everything that a training set or the pending trials depend on."""
 
@@ -88,10 +89,14 @@ class Observations:
         value = result[self.metric]
         number = float(value) if isinstance(value, (int, float, np.number)) else math.nan
         self._results.setdefault(resource, {})[trial_id] = self._sign * number
+        self._highest[trial_id] = max(resource, self._highest.get(trial_id, resource))
         self.version += 1
 
     def remove_case(self, trial_id: int, resource: int) -> None:
         if self._results.get(float(resource), {}).pop(trial_id, None) is not None:
+            left = [each for each, results in self._results.items() if trial_id in results]
+            self._highest.pop(trial_id, None)
+            self._highest.update({trial_id: max(left)} if left else {})
             self.version += 1
 
     def cleanup_pending(self, trial_id: int) -> None:
@@ -134,6 +139,14 @@ class Observations:
         configs = tuple(self._configs[trial_id] for trial_id in trial_ids)
         targets = _finite(np.array([results[trial_id] for trial_id in trial_ids], dtype=np.float64), self._stand_in)
         return TrainingSet(trial_ids, configs, targets, None if math.isinf(resource) else resource)
+
+    def ended_below(self, resource: float) -> dict[float, list[int]]:
+        """Trials whose results all came before ``resource`` and that are not at work, by their highest resource."""
+        ended: dict[float, list[int]] = {}
+        for trial_id, highest in self._highest.items():
+            if highest < resource and trial_id not in self._pending:
+                ended.setdefault(highest, []).append(trial_id)
+        return ended
 
     def training_set(self, least: int) -> TrainingSet:
         """Results at the highest resource where there are at least ``least``, else where there are most.

@@ -47,23 +47,23 @@ class Proposer:
                 return config
         return self._random.suggest(trial_id)
 
-    def best(self, score: Score, centers: Array, trial_id: int) -> Config | None:
+    def best(self, score: Score, centers: Array, trial_id: int, ranking: Score | None = None) -> Config | None:
         """The configuration that scores best, of those found; random if none of them is allowed.
 
-        ``centers``: ``(c, d)``, points known to be good.
+        ``centers``: ``(c, d)``, points known to be good. ``ranking``: another score, by which candidates are chosen.
         """
-        for config in self._ranked(score, centers, trial_id):
+        for config in self._ranked(score, centers, trial_id, ranking):
             if self._random.allows(config):
                 return dict(config)
         return self._random.suggest(trial_id)
 
-    def _ranked(self, score: Score, centers: Array, trial_id: int) -> Iterator[Config]:
+    def _ranked(self, score: Score, centers: Array, trial_id: int, ranking: Score | None) -> Iterator[Config]:
         if self._listed is not None:
             assert self._random.restrict_configurations is not None
-            for place in np.argsort(-score.values(self._listed), kind="stable").tolist():
+            for place in np.argsort(-(ranking or score).values(self._listed), kind="stable").tolist():
                 yield self._random.restrict_configurations[place]
             return
         random_state = generator(self._random.random_seed, "acquisition", trial_id)
-        points = self._search.best(score, centers[:CENTERS], random_state)
+        points = self._search.best(score, centers[:CENTERS], random_state, ranking)
         for start in range(0, len(points), DECODED):
             yield from self._random.cube.decode(points[start : start + DECODED])

@@ -113,6 +113,19 @@ class DifferentiableWorth:
         return values, pullback(by_mean, by_std)
 
 
+@dataclass(frozen=True)
+class IndependentDraws:
+    """A ``Score``: minus a value drawn at each point from what a predictor says there (Thompson 1933), independently of
+    the other points. Drawn anew each time."""
+
+    predictor: Predictor
+    random_state: np.random.Generator
+
+    def values(self, points: Array) -> Array:
+        mean, std = self.predictor.predict(points).moments
+        return np.asarray(-mean - std * self.random_state.standard_normal(len(points)))
+
+
 def worth(predictor: Predictor, acquisition: Acquisition) -> Score:
     """With gradients if the predictor has them."""
     if isinstance(predictor, DifferentiablePredictor):

@@ -15,7 +15,7 @@ SUFFICIENT = 1e-4
 
 
 def ascend(
-    score: DifferentiableScore, points: Array, free: NDArray[np.bool_], iterations: int, enough: float = 1e-4
+    score: DifferentiableScore, points: Array, free: NDArray[np.bool_], iterations: int, enough: float = 1e-3
 ) -> tuple[Array, Array]:
     """Where projected BFGS searches from points ``(k, d)`` end, and the scores ``(k,)`` there, never worse than before.
 

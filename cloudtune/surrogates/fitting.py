@@ -10,14 +10,16 @@ from scipy.optimize import minimize
 from cloudtune.surrogates.likelihood import MarginalLikelihood
 from cloudtune.surrogates.prediction import Array
 
-ENOUGH = 1e-3
-"""Iterations end when the log posterior gains less than this part of itself."""
+ENOUGH = 1e-4
 
 
-def most_likely(likelihood: MarginalLikelihood, starts: Sequence[Array], searches: int, iterations: int) -> Array:
+def most_likely(
+    likelihood: MarginalLikelihood, starts: Sequence[Array], searches: int, iterations: int, enough: float = ENOUGH
+) -> Array:
     """The best end of L-BFGS searches from the best ``searches`` of ``starts``.
 
-    Where the likelihood can be computed nowhere, the first start.
+    They end when the log posterior gains less than the part ``enough`` of itself. Where the likelihood can be computed
+    nowhere, the first start.
     """
     if len(starts) > searches:
         starts = sorted(starts, key=likelihood.value)[:searches]
@@ -30,7 +32,7 @@ def most_likely(likelihood: MarginalLikelihood, starts: Sequence[Array], searche
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
-            options={"maxiter": iterations, "ftol": ENOUGH / 10, "gtol": ENOUGH * 10},
+            options={"maxiter": iterations, "ftol": enough, "gtol": 100 * enough},
         )
         if found.fun < least and np.isfinite(found.x).all():
             best, least = found.x, float(found.fun)

@@ -10,7 +10,7 @@ from scipy.linalg import blas, lapack
 from cloudtune.surrogates.hyperparameters import Hyperparameters
 from cloudtune.surrogates.inputs import Dimensions
 from cloudtune.surrogates.likelihood import JITTER, MEAN_VARIANCE, SIGNAL_PRIOR, feature_slopes, features_of
-from cloudtune.surrogates.matern import matern52, matern52_and_slope, squared_distances
+from cloudtune.surrogates.matern import matern52, matern52_and_slope, squared_distances, symmetric_matern52
 from cloudtune.surrogates.prediction import Array, Prediction, Pullback
 
 
@@ -31,7 +31,8 @@ class Factor:
     def of(cls, points: Array, learned: Hyperparameters, dimensions: Dimensions) -> Factor:
         """Adds more to the diagonal, tenfold each time, until the matrix is positive definite in floating point."""
         features = features_of(points, learned, dimensions)
-        kernel = matern52(squared_distances(features, features))
+        kernel = np.zeros((len(features), len(features)))
+        symmetric_matern52(features, kernel)
         jitter = JITTER
         while True:
             diagonal = 1.0 + learned.noise + jitter
@@ -117,17 +118,19 @@ class GaussianProcess:
         """Of the signal, without the noise of an observation."""
         features = features_of(points, self.learned, self.factor.dimensions)
         cross = matern52(squared_distances(features, self.factor.features))
-        half = blas.dtrsm(1.0, self.factor.lower, cross.T, lower=1)
+        mean = self.mean + cross @ self.weights
+        half = blas.dtrsm(1.0, self.factor.lower, cross.T, lower=1, overwrite_b=1)
         variance = 1.0 - np.einsum("ij,ij->j", half, half)
-        return Prediction(self.mean + cross @ self.weights, self.signal * _root(variance)[:, None])
+        return Prediction(mean, self.signal * _root(variance)[:, None])
 
     def predict_with_pullback(self, points: Array) -> tuple[Prediction, Pullback]:
         learned, dimensions = self.learned, self.factor.dimensions
         features = features_of(points, learned, dimensions)
         cross, slope = matern52_and_slope(squared_distances(features, self.factor.features))
-        half = blas.dtrsm(1.0, self.factor.lower, cross.T, lower=1)
+        mean = self.mean + cross @ self.weights
+        half = blas.dtrsm(1.0, self.factor.lower, cross.T, lower=1, overwrite_b=1)
         std = _root(1.0 - np.einsum("ij,ij->j", half, half))
-        prediction = Prediction(self.mean + cross @ self.weights, self.signal * std[:, None])
+        prediction = Prediction(mean, self.signal * std[:, None])
 
         def pullback(by_mean: Array, by_std: Array) -> Array:
             # the slope of every cross-covariance, with s^2 (1 - k' C^-1 k) as the variance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ import numpy as np
 
 from cloudtune.surrogates.fitting import most_likely
 from cloudtune.surrogates.gaussian_process import Factor, GaussianProcess
-from cloudtune.surrogates.hyperparameters import Hyperparameters, Layout
+from cloudtune.surrogates.hyperparameters import Hyperparameters, Layout, named
 from cloudtune.surrogates.inputs import Dimensions
 from cloudtune.surrogates.likelihood import IMPOSSIBLE, MarginalLikelihood
 from cloudtune.surrogates.mixture import Mixture
@@ -19,8 +20,13 @@ from cloudtune.surrogates.prediction import Array, Fit
 from cloudtune.surrogates.slice_sampling import slice_samples
 from cloudtune.surrogates.targets import BoxCox, Scale, Standard
 
+logger = logging.getLogger(__name__)
+
 COARSE = 50
 """With twice as many observations or more, a search without an earlier result begins with so many."""
+LAST_STEPS, ROUGHLY = 5, 1e-3
+"""It makes so many iterations with all observations, and ends when the log posterior gains less than this part of
+itself: the next search begins where it ended."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +34,15 @@ class GaussianProcessOptions:
     """How a Gaussian process is fitted; the names are those of ``search_options``, which says what they mean."""
 
     boxcox_transform: bool = False
+    boxcox_shift: float = 0.0
+    """What is added to targets before that."""
     num_fantasy_samples: int = 20
     no_fantasizing: bool = False
     gp_hyperparameters: Literal["map", "mcmc"] = "map"
     opt_nstarts: int = 2
     opt_maxiter: int = 50
     opt_warmstart: bool = True
+    opt_verbose: bool = False
     opt_skip_init_length: int = 100
     opt_skip_period: int | None = None
     opt_max_size: int | None = 200
@@ -64,15 +73,18 @@ class GaussianProcessSurrogate:
     ) -> Fit:
         kept = subset(targets, self.options.max_size_data_for_model, self.options.max_size_top_fraction, random_state)
         points, targets, count = points[kept], targets[kept], len(targets)
-        positive = self.options.boxcox_transform and bool(targets.min() > 0)
+        shift = self.options.boxcox_shift
+        positive = self.options.boxcox_transform and bool(targets.min() + shift > 0)
         layout = self.layout if positive else self._plain
-        scale: Scale = BoxCox.of(targets) if positive else Standard.of(targets)
+        scale: Scale = BoxCox.of(targets, shift) if positive else Standard.of(targets)
         vectors, fitted = self._known(layout, carried, count)
         new = None
         if not vectors:
             earlier, _ = self._any(layout, carried)
             vectors = self._learn(layout, scale, points, targets, earlier, random_state)
             fitted = count
+            if self.options.opt_verbose:
+                logger.info("learned from %d observations: %s", count, [dict(named(layout, each)) for each in vectors])
             new = {"fitted": count, "vectors": [layout.to_json(vector) for vector in vectors]}
         learned = [layout.unpack(vector) for vector in vectors]
         if isinstance(scale, BoxCox):
@@ -138,20 +150,39 @@ class GaussianProcessSurrogate:
             for _ in range(options.opt_nstarts - 1):
                 drawn = layout.mean + layout.std * random_state.standard_normal(layout.size)
                 starts.append(np.clip(drawn, lower, upper))
-            if len(likelihood.points) >= 2 * COARSE:
-                rough = subset(targets, COARSE, 0.5, random_state)
-                coarse = self._likelihood(layout, scale, points[rough], targets[rough])
-                starts = [most_likely(coarse, starts, options.opt_nstarts, options.opt_maxiter), layout.start]
-                best = most_likely(likelihood, starts, 1, options.opt_maxiter)
-            else:
-                best = most_likely(likelihood, starts, options.opt_nstarts, options.opt_maxiter)
+            best = self._climbed(likelihood, starts, points, targets, scale, random_state)
         if options.gp_hyperparameters == "map":
             return [best]
         return self._sample(likelihood, best, random_state)
 
+    def _climbed(
+        self,
+        likelihood: MarginalLikelihood,
+        starts: list[Array],
+        points: Array,
+        targets: Array,
+        scale: Scale,
+        random_state: np.random.Generator,
+    ) -> Array:
+        """The most likely hyperparameters, with nothing known but the usual starts.
+
+        From many observations: first from few of them, then from ever twice as many, each time from where the last
+        search ended. The last one, which takes longest, has little left to do.
+        """
+        nstarts, most = self.options.opt_nstarts, self.options.opt_maxiter
+        size = COARSE
+        if len(likelihood.points) < 2 * size:
+            return most_likely(likelihood, starts, nstarts, most)
+        while 2 * size <= len(likelihood.points):
+            few = subset(targets, size, 0.5, random_state)
+            coarse = self._likelihood(likelihood.layout, scale, points[few], targets[few])
+            starts = [most_likely(coarse, starts, 1, most, ROUGHLY)]
+            size *= 2
+        return most_likely(likelihood, starts, 1, min(most, LAST_STEPS), ROUGHLY)
+
     def _likelihood(self, layout: Layout, scale: Scale, points: Array, targets: Array) -> MarginalLikelihood:
         if isinstance(scale, BoxCox):
-            return MarginalLikelihood(points, np.log(targets / scale.mean), self.dimensions, layout, scale.scale)
+            return MarginalLikelihood(points, scale.logs(targets), self.dimensions, layout, scale.scale)
         return MarginalLikelihood(points, scale.forward(targets), self.dimensions, layout)
 
     def _sample(self, likelihood: MarginalLikelihood, start: Array, random_state: np.random.Generator) -> list[Array]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from cloudtune.surrogates.hyperparameters import Hyperparameters, Layout
 from cloudtune.surrogates.inputs import Dimensions, warp, warp_slopes
-from cloudtune.surrogates.matern import matern52, matern52_and_slope, squared_distances
+from cloudtune.surrogates.matern import symmetric_matern52
 from cloudtune.surrogates.prediction import Array
 from cloudtune.surrogates.targets import boxcox, boxcox_slope
 
@@ -55,8 +56,8 @@ class MarginalLikelihood:
     def value(self, vector: Array) -> float:
         """Minus the log posterior of the hyperparameters, up to a constant."""
         learned = self.layout.unpack(vector)
-        features = features_of(self.points, learned, self.dimensions)
-        kernel = matern52(squared_distances(features, features))
+        kernel = self._room[0]
+        symmetric_matern52(features_of(self.points, learned, self.dimensions), kernel)
         kernel.flat[:: len(kernel) + 1] = 1.0 + learned.noise + JITTER
         solved = self._solved(kernel, learned)
         return IMPOSSIBLE if solved is None else solved.objective - self.layout.log_prior(vector)[0]
@@ -65,7 +66,8 @@ class MarginalLikelihood:
         """``value`` and its gradient."""
         learned = self.layout.unpack(vector)
         features = features_of(self.points, learned, self.dimensions)
-        kernel, slope = matern52_and_slope(squared_distances(features, features))
+        kernel, slope = self._room
+        symmetric_matern52(features, kernel, slope)
         kernel.flat[:: len(kernel) + 1] = 1.0 + learned.noise + JITTER
         solved = self._solved(kernel, learned)
         if solved is None:
@@ -77,13 +79,11 @@ class MarginalLikelihood:
         p = self.layout.scales
         trace = float(np.trace(inverse)) - ratio * float(weights @ weights)
         gradient[p] += 0.5 * learned.noise * trace
-        # Only the lower triangle of the inverse is there: G = (C^-1 - ratio w w') * slope, strictly below the diagonal.
-        inverse -= np.outer(ratio * weights, weights)
+        # G = (C^-1 - ratio w w') * slope, one triangle of it; what is on its diagonal cancels out
+        inverse = blas.dsyr(-ratio, weights, lower=1, a=inverse, overwrite_a=1)
         inverse *= slope.T
-        lower = np.tril(inverse, -1)
-        pulls = (lower.sum(axis=0) + lower.sum(axis=1))[:, None] * features
-        pulls -= lower @ features
-        pulls -= lower.T @ features
+        sums = blas.dsymm(1.0, inverse, np.column_stack([features, np.ones(len(features))]), lower=1)
+        pulls = sums[:, -1:] * features - sums[:, :-1]
         by_dimension = np.einsum("ij,ij->j", features, pulls)
         gradient[:p] += np.bincount(self.dimensions.scale_of, by_dimension, minlength=p)
         if self.layout.warped:
@@ -91,6 +91,12 @@ class MarginalLikelihood:
         if self.layout.boxcox:
             gradient[-1] += ratio * float(weights @ boxcox_slope(self.targets, learned.boxcox)) / self.log_scale
         return solved.objective - log_prior, gradient
+
+    @cached_property
+    def _room(self) -> tuple[Array, Array]:
+        """Two ``(n, n)`` matrices to work in: to get memory for them takes longer than to fill it."""
+        n = len(self.points)
+        return np.zeros((n, n)), np.zeros((n, n))
 
     def _solved(self, kernel: Array, learned: Hyperparameters) -> _Solved | None:
         """None if the matrix is not positive definite in floating point."""

@@ -73,23 +73,29 @@ class BoxCox:
     mean: float
     scale: float
     exponent: float = 1.0
+    shift: float = 0.0
+    """Added to all targets first."""
 
     @classmethod
-    def of(cls, targets: Array) -> BoxCox:
-        """Of positive targets."""
-        logs = np.log(targets)
+    def of(cls, targets: Array, shift: float = 0.0) -> BoxCox:
+        """Of targets that are positive once shifted."""
+        logs = np.log(targets + shift)
         center = float(logs.mean())
-        return cls(math.exp(center), float(logs.std()) or 1.0)
+        return cls(math.exp(center), float(logs.std()) or 1.0, shift=shift)
+
+    def logs(self, targets: Array) -> Array:
+        """log u"""
+        return np.asarray(np.log(np.maximum(targets + self.shift, 1e-300) / self.mean))
 
     def forward(self, targets: Array) -> Array:
-        return boxcox(np.log(np.maximum(targets, 1e-300) / self.mean), self.exponent) / self.scale
+        return boxcox(self.logs(targets), self.exponent) / self.scale
 
     def backward(self, values: Array) -> Array:
         z = values * self.scale
         if abs(self.exponent) < 1e-6:
-            return np.asarray(self.mean * np.exp(z))
+            return np.asarray(self.mean * np.exp(z) - self.shift)
         base = np.maximum(1.0 + self.exponent * z, 1e-300)
-        return np.asarray(self.mean * base ** (1.0 / self.exponent))
+        return np.asarray(self.mean * base ** (1.0 / self.exponent) - self.shift)
 
 
 def boxcox(logs: Array, exponent: float) -> Array:

@@ -282,12 +282,95 @@ def test_several_resources_are_learned_from_at_the_highest_with_enough_results()
         ({"num_init_random": 2.5}, "num_init_random"),
         ({"input_warping": "yes"}, "input_warping"),
         ({"max_size_top_fraction": 1.5}, "max_size_top_fraction"),
+        ({"initial_scoring": "thompson"}, "thompson_indep"),
+        ({"opt_verbose": 1}, "opt_verbose"),
+        ({"opt_skip_num_max_resource": "yes"}, "opt_skip_num_max_resource"),
+        ({"map_reward": "x_minus_1"}, "<a>_minus_x"),
+        ({"map_reward": "nan_minus_x"}, "<a>_minus_x"),
+        ({"map_reward": 1}, "<a>_minus_x"),
+        ({"map_reward": "1_minus_x"}, "leave it out"),
+        ({"transfer_learning_task_attr": "task"}, "points_to_evaluate"),
     ],
 )
 def test_nonsense_is_an_error_that_names_the_way_out(options: dict[str, Any], says: str) -> None:
     with pytest.raises(OptionError) as caught:
         make_searcher("bayesopt", problem(BRANIN), options)
     assert says in str(caught.value)
+
+
+def accuracies(searcher: Searcher, trials: int) -> list[Config]:
+    """What is proposed for an accuracy below 1 that is to be maximized."""
+    configs = []
+    for trial_id in range(trials):
+        configs.append(launched(searcher, trial_id))
+        finished(searcher, trial_id, configs[-1], 1.0 - math.exp(-branin(configs[-1]) / 100))
+    return configs
+
+
+def test_a_mapped_reward_is_the_same_problem_unless_targets_must_be_positive() -> None:
+    def proposed(**options: Any) -> list[Config]:
+        return accuracies(make(problem(BRANIN, mode="max"), options), 12)
+
+    assert proposed(map_reward="minus_x") == proposed()
+    assert proposed(map_reward="minus_x", boxcox_transform=True) == proposed()
+    assert proposed(map_reward="1_minus_x", boxcox_transform=True) != proposed()
+    assert proposed(map_reward="1.5_minus_x", boxcox_transform=True)[:4] == proposed()[:4]
+
+
+def test_box_cox_of_a_mapped_reward_is_that_of_the_error() -> None:
+    def told(mode: str, **options: Any) -> Config:
+        searcher = make(problem(BRANIN, mode=mode), {"boxcox_transform": True, **options})
+        for trial_id in range(10):
+            config = RandomSearcher(BRANIN, random_seed=trial_id).suggest(0)
+            assert config is not None
+            searcher.on_trial_add(trial_id, config)
+            error = 0.5 + round(branin(config)) / 1024
+            finished(searcher, trial_id, config, error if mode == "min" else 1.0 - error)
+        return launched(searcher, 10)
+
+    assert told("max", map_reward="1_minus_x") == told("min")
+
+
+def test_candidates_chosen_by_draws_differ_and_do_as_well() -> None:
+    drawn = bayesopt(BRANIN, initial_scoring="thompson_indep")
+    values = minimized(drawn, branin, 30)
+    assert values != minimized(bayesopt(BRANIN), branin, 30)
+    assert min(values) < 0.4 + 0.1
+
+
+def test_without_local_optimization_draws_choose_the_proposal() -> None:
+    options: dict[str, Any] = {"skip_local_optimization": True, "num_init_candidates": 50}
+    drawn = minimized(bayesopt(BRANIN, initial_scoring="thompson_indep", **options), branin, 30)
+    by_value = minimized(bayesopt(BRANIN, **options), branin, 30)
+    assert drawn != by_value
+    assert min(drawn) < 5.0
+
+
+def test_what_was_learned_is_logged_if_that_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        minimized(bayesopt(BRANIN), branin, 6)
+        assert not caplog.records
+        minimized(bayesopt(BRANIN, opt_verbose=True), branin, 6)
+    assert "learned from 5 observations" in caplog.text
+    assert "length_scales" in caplog.text
+
+
+def test_hyperparameters_are_learned_again_only_after_a_result_at_the_highest_resource() -> None:
+    options = {"opt_skip_num_max_resource": True, "opt_skip_init_length": 6, "opt_skip_period": 1}
+    searcher = make(problem(BRANIN, resource=("epoch", 9)), options)
+    learned = []
+    for trial_id in range(16):
+        config = searcher.suggest(trial_id)
+        assert config is not None
+        carried = searcher.carried(trial_id)
+        learned.append(carried is not None)
+        if carried is not None:
+            searcher.on_carried(trial_id, carried)
+        searcher.on_trial_add(trial_id, config)
+        for epoch in (1, 3, 9) if trial_id == 12 else (1, 3):
+            searcher.on_result(trial_id, config, {"loss": branin(config), "epoch": epoch}, update=True)
+        searcher.cleanup_pending(trial_id)
+    assert learned == [False] * 4 + [True] * 2 + [False] * 7 + [True] + [False] * 2
 
 
 def test_several_metrics_are_too_many() -> None:

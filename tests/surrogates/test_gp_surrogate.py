@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cloudtune.surrogates.fitting import most_likely
 from cloudtune.surrogates.gp_surrogate import GaussianProcessOptions, GaussianProcessSurrogate, subset
+from cloudtune.surrogates.likelihood import MarginalLikelihood
 from cloudtune.surrogates.prediction import Array, Fit
 from tests.surrogates.problems import PLAIN, data
 
@@ -49,6 +51,17 @@ def test_hyperparameters_are_learned_again_when_their_time_has_come() -> None:
     assert json.loads(json.dumps(carried)) == carried
     assert carried is not None
     assert [fitted(model, count, carried).carried is None for count in (19, 20, 24, 25)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("count", [100, 200])
+def test_a_first_fit_of_many_observations_is_nearly_as_good_as_a_long_search(count: int) -> None:
+    points, targets = data(count, seed=3)
+    model = surrogate()
+    carried = model.fit(points, targets, NOTHING, None, np.random.default_rng(0)).carried
+    assert carried is not None
+    likelihood = MarginalLikelihood(points, targets, PLAIN, model.layout)
+    best = most_likely(likelihood, [model.layout.start], 1, 500, 1e-9)
+    assert likelihood.value(np.array(carried["vectors"][0])) < likelihood.value(best) + 1.0
 
 
 def test_what_another_model_carried_is_ignored() -> None:
