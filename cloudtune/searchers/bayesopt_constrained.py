@@ -12,7 +12,7 @@ import numpy as np
 from cloudtune.errors import OptionError
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.bayesopt import gaussian_process, proposer
-from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions
+from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions, check_not_transfer
 from cloudtune.searchers.factory import several_options_from
 from cloudtune.searchers.guided import Carried, GuidedSearcher, Judgement
 from cloudtune.searchers.lattice import Array
@@ -51,6 +51,7 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
     A constraint that is no finite number, or is not reported, is not kept. Before there is a feasible trial, the one
     proposed is most likely to be feasible.
     """
+    check_not_transfer(given)
     kinds = (RandomOptions, BayesianOptimizationOptions, ConstraintOptions)
     random_options, options, constraint = several_options_from(kinds, given)
     check_improvement(options)
@@ -88,6 +89,12 @@ def check_improvement(options: BayesianOptimizationOptions) -> None:
             f"search_options: acq_function is {options.acq_function!r}",
             'this searcher weights the expected improvement: leave it out, or give "ei"',
         )
+    usual = BayesianOptimizationOptions()
+    for name in ("initial_scoring", "opt_skip_num_max_resource", "map_reward"):
+        if getattr(options, name) != getattr(usual, name):
+            raise OptionError(
+                f"search_options: {name} is {getattr(options, name)!r}", "this searcher does not know it: leave it out"
+            )
 
 
 def clearly_positive(finite: Array) -> float:

@@ -201,7 +201,12 @@ def test_it_must_be_named(given: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [({"constraint_atr": "c"}, "did you mean 'constraint_attr'"), ({"acq_function": "lcb"}, "acq_function is 'lcb'")],
+    [
+        ({"constraint_atr": "c"}, "did you mean 'constraint_attr'"),
+        ({"acq_function": "lcb"}, "acq_function is 'lcb'"),
+        ({"opt_skip_num_max_resource": True}, "opt_skip_num_max_resource is True"),
+        ({"transfer_learning_task_attr": "task"}, "earlier tasks"),
+    ],
 )
 def test_other_mistakes(given: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):

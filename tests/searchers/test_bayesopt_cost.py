@@ -237,6 +237,8 @@ def test_what_a_trial_has_cost_so_far_counts_once() -> None:
         ({"cost_attr": "seconds", "exponent_cost": 0}, "exponent_cost is 0"),
         ({"cost_attr": "seconds", "cost_budget": -1}, "cost_budget is -1"),
         ({"cost_attr": "seconds", "acq_function": "lcb"}, "acq_function is 'lcb'"),
+        ({"cost_attr": "seconds", "initial_scoring": "thompson_indep"}, "initial_scoring is 'thompson_indep'"),
+        ({"cost_attr": "seconds", "transfer_learning_task_attr": "task"}, "earlier tasks"),
     ],
 )
 def test_mistakes_are_said(given: dict[str, Any], message: str) -> None:
