@@ -67,7 +67,7 @@ def test_the_same_script_runs_without_any_cloud(tmp_path: Path) -> None:
 
 
 def test_trials_on_this_machine() -> None:
-    lines = run("launch_local.py", "--max_wallclock_time", "3", "--epochs", "3")
+    lines = run("launch_local.py", "--max_wallclock_time", "8", "--epochs", "3")
     assert any(line.startswith("best configuration: {'trial_id'") for line in lines)
 
 

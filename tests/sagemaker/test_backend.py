@@ -193,7 +193,7 @@ def test_a_job_stopped_from_outside_says_so(account: Sandbox, script: Path, tmp_
 
 def test_a_job_that_ran_too_long_says_so(account: Sandbox, script: Path, tmp_path: Path) -> None:
     script.write_text("from cloudtune import Reporter\nimport time\nReporter()(acc=1.0, epoch=1)\ntime.sleep(600)\n")
-    backend = opened(TrainingJobTemplate.script(script, max_run=1), "long", tmp_path)
+    backend = opened(TrainingJobTemplate.script(script, max_run=3), "long", tmp_path)
     trial = attempt(0)
     backend.start(trial)
     seen = Seen(backend)

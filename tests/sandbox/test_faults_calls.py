@@ -20,7 +20,7 @@ from cloudtune.sandbox.script import Run, Step
 from tests.sandbox.support import job_request
 
 # retries off, and little patience
-ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=0.3, s3={"addressing_style": "path"})
+ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=1.5, s3={"addressing_style": "path"})
 
 
 def nothing(run: Run) -> Iterator[Step]:
