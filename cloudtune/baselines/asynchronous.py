@@ -114,14 +114,14 @@ class PASHA(HyperbandScheduler):
 class BOHB(ASHA):
     """ASHA whose configurations come from density estimates at the highest rung with enough data (Falkner et al. 2018).
 
-    As there, but asynchronous; ``SyncBOHB`` is the original. ``search_options``: ``KDESearcher``.
+    As there, but asynchronous; ``SyncBOHB`` is the original. ``search_options``: ``kde_searcher.KDEOptions``.
     """
 
     SEARCHER = "kde"
 
 
 class ASHABORE(ASHA):
-    """ASHA whose configurations come from BORE. ``search_options``: ``BORESearcher``."""
+    """ASHA whose configurations come from BORE. ``search_options``: ``bore_searcher.BOREOptions``."""
 
     SEARCHER = "bore"
 

@@ -48,31 +48,34 @@ class RandomSearch(_FullLength):
 
 
 class GridSearch(_FullLength):
-    """Every point of a grid, once. ``search_options``: ``GridSearcher``."""
+    """Every point of a grid, once. ``search_options``: ``grid_searcher.GridOptions``."""
 
     SEARCHER = "grid"
 
 
 class BayesianOptimization(_FullLength):
-    """Gaussian-process Bayesian optimization. ``search_options``: ``BayesianOptimizationSearcher``."""
+    """Gaussian-process Bayesian optimization. ``search_options``: ``BayesianOptimizationOptions``."""
 
     SEARCHER = "bayesopt"
 
 
 class KDE(_FullLength):
-    """Density estimation of good and bad configurations (TPE). ``search_options``: ``KDESearcher``."""
+    """Density estimation of good and bad configurations (TPE). ``search_options``: ``kde_searcher.KDEOptions``."""
 
     SEARCHER = "kde"
 
 
 class BORE(_FullLength):
-    """Bayesian optimization by classifying good from bad (Tiao et al. 2021). ``search_options``: ``BORESearcher``."""
+    """Bayesian optimization by classifying good from bad (Tiao et al. 2021).
+
+    ``search_options``: ``bore_searcher.BOREOptions``.
+    """
 
     SEARCHER = "bore"
 
 
 class CQR(_FullLength):
-    """Conformalized quantile regression (Salinas et al. 2023). ``search_options``: ``CQRSearcher``."""
+    """Conformalized quantile regression (Salinas et al. 2023). ``search_options``: ``cqr_searcher.CQROptions``."""
 
     SEARCHER = "cqr"
 
@@ -117,7 +120,7 @@ class REA(_FullLength):
 class ConstrainedBayesianOptimization(_FullLength):
     """Minimizes the metric among configurations whose ``constraint_attr`` is at most 0 (Gardner et al. 2014).
 
-    Both are reported by the script. ``search_options``: ``ConstrainedSearcher``.
+    Both are reported by the script. ``search_options``: ``BayesianOptimizationOptions``.
     """
 
     SEARCHER = "bayesopt_constrained"

@@ -10,7 +10,7 @@ from cloudtune.errors import OptionError
 from cloudtune.options import nearest_name
 from cloudtune.schedulers.cost_promotion import CostPromotionOptions
 from cloudtune.schedulers.halving_rules import PromotionOptions, StoppingOptions
-from cloudtune.schedulers.max_resource import MaxResource, infer_max_resource
+from cloudtune.schedulers.max_resource import MaxResource, check_not_tuned, infer_max_resource
 from cloudtune.schedulers.objective import checked_name
 from cloudtune.schedulers.pasha import PashaOptions
 from cloudtune.schedulers.rung_levels import (
@@ -20,7 +20,6 @@ from cloudtune.schedulers.rung_levels import (
     successive_halving_rung_levels,
 )
 from cloudtune.schedulers.rush import RushPromotionOptions, RushStoppingOptions
-from cloudtune.space import Domain
 
 RuleOptions: TypeAlias = (
     StoppingOptions
@@ -80,7 +79,7 @@ class HyperbandOptions:
                 'add an entry such as "epochs": 81 to the space and give max_resource_attr="epochs", or give max_t',
             )
         if pauses:
-            _check_not_tuned(config_space, self.max_resource_attr)
+            check_not_tuned(config_space, self.max_resource_attr)
         levels = successive_halving_rung_levels(
             limit.max_t, self.grace_period, self.reduction_factor, self.rung_increment, self.rung_levels
         )
@@ -140,11 +139,3 @@ class RungPlan:
             if uniform < 0:
                 return bracket
         return 0
-
-
-def _check_not_tuned(config_space: Mapping[str, Any], max_resource_attr: str | None) -> None:
-    if max_resource_attr is not None and isinstance(config_space[max_resource_attr], Domain):
-        raise OptionError(
-            f"max_resource_attr={max_resource_attr!r} is tuned in the configuration space, and this type sets it",
-            "make it a constant: the most a trial may use",
-        )

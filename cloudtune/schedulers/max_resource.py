@@ -49,6 +49,15 @@ def infer_max_resource(
     return MaxResource(positive_integer(_largest(config_space[told_by]), f"config_space[{told_by!r}]"), told_by)
 
 
+def check_not_tuned(config_space: Mapping[str, Any], max_resource_attr: str | None) -> None:
+    """Raises OptionError if the entry by which a scheduler tells scripts when to end is tuned itself."""
+    if max_resource_attr is not None and isinstance(config_space[max_resource_attr], Domain):
+        raise OptionError(
+            f"max_resource_attr={max_resource_attr!r} is tuned in the configuration space, and this scheduler sets it",
+            "make it a constant: the most a trial may use",
+        )
+
+
 def _largest(entry: Any) -> Any:
     if isinstance(entry, FiniteDomain):
         return max(entry.values)

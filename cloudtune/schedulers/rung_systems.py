@@ -1,6 +1,6 @@
 """What happens at rungs: where trials have come to, which of them wait there, and a rule that says who goes on.
 
-Rules are modules of their own: ``stopping_rules``, ``promotion_rules``, ``cost_promotion``, ``pasha``, ``rush``.
+Rules are modules of their own: ``halving_rules``, ``cost_promotion``, ``pasha``, ``rush``.
 """
 
 from __future__ import annotations

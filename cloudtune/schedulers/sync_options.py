@@ -12,7 +12,7 @@ from typing import Any
 from cloudtune.errors import OptionError
 from cloudtune.options import nearest_name
 from cloudtune.schedulers.hyperband_options import SearcherData
-from cloudtune.schedulers.max_resource import MaxResource, infer_max_resource
+from cloudtune.schedulers.max_resource import MaxResource, check_not_tuned, infer_max_resource
 from cloudtune.schedulers.objective import checked_name
 from cloudtune.schedulers.rung_levels import (
     checked_reduction_factor,
@@ -21,7 +21,6 @@ from cloudtune.schedulers.rung_levels import (
     successive_halving_rung_levels,
 )
 from cloudtune.schedulers.sync_brackets import Size
-from cloudtune.space import Domain
 
 _EXAMPLE = "such as [(9, 1), (3, 3), (1, 9)]: sizes fall, levels rise"
 
@@ -68,12 +67,7 @@ class SyncOptions:
 
     def inferred(self, config_space: Mapping[str, Any]) -> MaxResource | None:
         limit = infer_max_resource(config_space, self.max_resource_level, self.max_resource_attr)
-        name = self.max_resource_attr
-        if name is not None and isinstance(config_space[name], Domain):
-            raise OptionError(
-                f"max_resource_attr={name!r} is tuned in the configuration space, and this scheduler sets it",
-                "make it a constant: the most a trial may use",
-            )
+        check_not_tuned(config_space, self.max_resource_attr)
         return limit
 
 
