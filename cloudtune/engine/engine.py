@@ -217,7 +217,16 @@ class Engine:
         if not trial.current.status.is_final:
             return None  # its last job still writes the checkpoint
         config = trial.trial.config if suggestion.config is None else dict(suggestion.config)
-        return ev.LaunchIntended(now, suggestion.trial_id, len(trial.attempts), config)
+        why = suggestion.reason or _NO_REASON
+        return ev.LaunchIntended(
+            now,
+            suggestion.trial_id,
+            len(trial.attempts),
+            config,
+            rule=why.rule,
+            numbers=why.numbers,
+            threshold=why.threshold,
+        )
 
     def _stops(self, now: float, why: str) -> Iterator[ev.Event]:
         for attempt in list(self.ledger.open.values()):

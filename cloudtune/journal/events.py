@@ -43,7 +43,8 @@ class LaunchIntended:
     """An attempt is to be launched; number 0 adds a new trial, from the checkpoint of another if that is named.
 
     One that follows a lost attempt waits until ``not_before`` (seconds since the epoch), for the reason ``why``.
-    ``carried``: of a new trial, what the searcher's model hands on to its next fit.
+    ``carried``: of a new trial, what the searcher's model hands on to its next fit. ``rule``, ``numbers``,
+    ``threshold``: why the scheduler resumes a paused one.
     """
 
     at: float
@@ -54,6 +55,9 @@ class LaunchIntended:
     not_before: float = 0.0
     why: str = ""
     carried: Mapping[str, Any] | None = None
+    rule: str = ""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    threshold: float | None = None
 
 
 @record

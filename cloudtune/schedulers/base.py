@@ -85,10 +85,14 @@ class Start:
 
 @record
 class Resume:
-    """Resume a paused trial; with a new configuration if given (same hyperparameters, new limits)."""
+    """Resume a paused trial; with a new configuration if given (same hyperparameters, new limits).
+
+    ``reason``: why this one, and why now; journaled with the launch.
+    """
 
     trial_id: int
     config: Config | None = None
+    reason: Reason | None = field(default=None, compare=False)
 
 
 class TrialSuggestion:

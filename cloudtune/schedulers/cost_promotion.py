@@ -14,7 +14,7 @@ from typing import ClassVar
 from cloudtune.errors import OptionError
 from cloudtune.schedulers.halving_rules import comes_to
 from cloudtune.schedulers.objective import as_number, checked_name, missing
-from cloudtune.schedulers.rung_systems import RungSetting, Verdict
+from cloudtune.schedulers.rung_systems import Promotion, RungSetting, Verdict
 from cloudtune.schedulers.rungs import WORST, Rung
 from cloudtune.trial import Metrics
 
@@ -64,12 +64,14 @@ class CostPromotionRule:
         self._shares[rung.level].add(key, trial_id, self._costs.total(trial_id))
         return comes_to(rung)
 
-    def promotable(self, rung: Rung) -> int | None:
+    def promotable(self, rung: Rung) -> Promotion | None:
         best = rung.best_waiting()
         if best is None:
             return None
         trial_id, key = best
-        return trial_id if key < WORST and self._shares[rung.level].has(key, trial_id) else None
+        if key >= WORST or not self._shares[rung.level].has(key, trial_id):
+            return None
+        return Promotion(trial_id, rung.level, key, "among the best by their share of the cost", None, len(rung))
 
 
 class CostShare:

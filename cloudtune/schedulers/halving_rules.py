@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cloudtune.schedulers.rung_systems import RungSetting, Verdict
+from cloudtune.schedulers.rung_systems import Promotion, RungSetting, Verdict
 from cloudtune.schedulers.rungs import Rung, is_within
 
 
@@ -27,7 +27,7 @@ class StoppingRule:
         rule = "within the best" if goes_on else "not among the best"
         return Verdict(goes_on, rule, cutoff, rung.level, len(rung))
 
-    def promotable(self, rung: Rung) -> int | None:
+    def promotable(self, rung: Rung) -> Promotion | None:
         return None
 
 
@@ -39,13 +39,24 @@ class PromotionRule:
     def arrived(self, rung: Rung, trial_id: int, key: float) -> Verdict:
         return comes_to(rung)
 
-    def promotable(self, rung: Rung) -> int | None:
-        return rung.best_within()
+    def promotable(self, rung: Rung) -> Promotion | None:
+        return best_within(rung)
 
 
 def comes_to(rung: Rung) -> Verdict:
     """Of a trial that pauses at its rung, whatever it has reached."""
     return Verdict(True, "comes to a rung", None, rung.level, len(rung))
+
+
+def best_within(rung: Rung) -> Promotion | None:
+    """The best trial that waits, if it is within the quantile."""
+    trial_id = rung.best_within()
+    return None if trial_id is None else within(rung, trial_id)
+
+
+def within(rung: Rung, trial_id: int) -> Promotion:
+    """Of a trial that waits and is within the quantile."""
+    return Promotion(trial_id, rung.level, rung.keys[trial_id], "within the best", rung.cutoff(), len(rung))
 
 
 @dataclass(frozen=True)

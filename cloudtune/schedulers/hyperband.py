@@ -187,7 +187,13 @@ class HyperbandScheduler(TrialScheduler):
     def _resume(self, promotion: Promotion) -> Resume:
         progress = self._trials[promotion.trial_id]
         config = self._limited(progress.config, progress.next_milestone)
-        return Resume(promotion.trial_id, None if config is progress.config else config)
+        return Resume(promotion.trial_id, None if config is progress.config else config, self._why(promotion))
+
+    def _why(self, promotion: Promotion) -> Reason:
+        shown = self._objective.shown
+        numbers = {self._objective.metric: shown(promotion.key), "rung": promotion.level}
+        numbers["recorded"] = promotion.recorded
+        return Reason(promotion.rule, numbers, None if promotion.cutoff is None else shown(promotion.cutoff))
 
     def _limited(self, config: Config, milestone: int) -> Config:
         """The configuration that tells its script to end at ``milestone``, if that is how trials pause."""

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from cloudtune.errors import OptionError
 from cloudtune.options import nearest_name
-from cloudtune.schedulers.halving_rules import comes_to
+from cloudtune.schedulers.halving_rules import best_within, comes_to
 from cloudtune.schedulers.quantile import RunningQuantile
-from cloudtune.schedulers.rung_systems import ReportListener, RungSetting, Verdict
+from cloudtune.schedulers.rung_systems import Promotion, ReportListener, RungSetting, Verdict
 from cloudtune.schedulers.rungs import Rung
 from cloudtune.trial import Metrics
 
@@ -139,8 +139,8 @@ class PashaRule:
         self._top += 1
         self._below, self._ranking = rung, Ranking(self._options)
 
-    def promotable(self, rung: Rung) -> int | None:
-        return rung.best_within() if rung.level < self.top_level else None
+    def promotable(self, rung: Rung) -> Promotion | None:
+        return best_within(rung) if rung.level < self.top_level else None
 
 
 class Curves:

@@ -27,10 +27,16 @@ class Verdict(NamedTuple):
 
 
 class Promotion(NamedTuple):
-    """A paused trial that deserves to go on, and the level where it waits."""
+    """A paused trial that deserves to go on, the level where it waits, and why."""
 
     trial_id: int
     level: int
+    key: float
+    rule: str
+    cutoff: float | None
+    """The key it was compared with, if there is one."""
+    recorded: int
+    """Trials at the rung, itself included."""
 
 
 class PausedTrial(NamedTuple):
@@ -62,7 +68,7 @@ class RungRule(Protocol):
     def arrived(self, rung: Rung, trial_id: int, key: float) -> Verdict:
         """The trial has come to ``rung``, for the first time, and is recorded there already."""
 
-    def promotable(self, rung: Rung) -> int | None:
+    def promotable(self, rung: Rung) -> Promotion | None:
         """Of those that wait at ``rung``, the one to resume next, if any deserves it. Changes nothing."""
 
 
@@ -126,9 +132,9 @@ class RungSystem:
         if not self._paused_at:
             return None
         for rung in self._from_the_top:
-            trial_id = self.rule.promotable(rung)
-            if trial_id is not None:
-                return Promotion(trial_id, rung.level)
+            promotion = self.rule.promotable(rung)
+            if promotion is not None:
+                return promotion
         return None
 
     def rungs(self) -> Sequence[Rung]:

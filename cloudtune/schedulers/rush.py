@@ -11,8 +11,8 @@ from typing import ClassVar
 
 from cloudtune.errors import OptionError
 from cloudtune.options import check_count
-from cloudtune.schedulers.halving_rules import StoppingRule, comes_to
-from cloudtune.schedulers.rung_systems import RungSetting, Verdict
+from cloudtune.schedulers.halving_rules import StoppingRule, comes_to, within
+from cloudtune.schedulers.rung_systems import Promotion, RungSetting, Verdict
 from cloudtune.schedulers.rungs import Rung, is_within
 
 
@@ -52,7 +52,7 @@ class RushStoppingRule:
             return Verdict(False, "behind the best threshold candidate", hurdle, rung.level, len(rung))
         return verdict
 
-    def promotable(self, rung: Rung) -> int | None:
+    def promotable(self, rung: Rung) -> Promotion | None:
         return None
 
 
@@ -68,18 +68,20 @@ class RushPromotionRule:
         self._hurdles.arrived(rung.level, trial_id, key)
         return comes_to(rung)
 
-    def promotable(self, rung: Rung) -> int | None:
+    def promotable(self, rung: Rung) -> Promotion | None:
         best = rung.best_within()
         if best is None:
             return None
         hurdle = self._hurdles.at(rung.level, best)
         if hurdle is None or is_within(rung.keys[best], hurdle):
-            return best
+            return within(rung, best)
         # all others that wait are behind the hurdle as well, which doesn't hold for candidates
         cutoff = rung.cutoff()
         candidates = [each for each in range(self._hurdles.count) if rung.waits(each)]
         first = min(candidates, key=lambda each: (rung.keys[each], each), default=None)
-        return first if first is not None and cutoff is not None and is_within(rung.keys[first], cutoff) else None
+        if first is None or cutoff is None or not is_within(rung.keys[first], cutoff):
+            return None
+        return within(rung, first)
 
 
 @dataclass(frozen=True)

@@ -95,9 +95,12 @@ class SyncTrials:
 
     def resume(self, place: Place) -> Resume:
         assert place.trial_id is not None
-        config = self.runs[place.trial_id].config
-        limited = self.limited(config, place.level)
-        return Resume(place.trial_id, None if limited is config else limited)
+        run = self.runs[place.trial_id]
+        limited = self.limited(run.config, place.level)
+        below = run.come_so_far()
+        numbers = {self._objective.metric: self._objective.shown(run.keys[below]), "rung": below}
+        reason = Reason("among the best of its rung", {**numbers, "places": place.bracket.rung.size})
+        return Resume(place.trial_id, None if limited is run.config else limited, reason)
 
     def limited(self, config: Config, level: int) -> Config:
         """The configuration that tells its script to end at ``level``, if that is how scripts are told."""

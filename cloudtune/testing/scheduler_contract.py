@@ -9,7 +9,7 @@ from typing import Any
 import dill
 import pytest
 
-from cloudtune.schedulers.base import Action, Decision, NotNow, Reason, Start, Suggestion, TrialScheduler
+from cloudtune.schedulers.base import Action, Decision, NotNow, Reason, Resume, Start, Suggestion, TrialScheduler
 from cloudtune.space import Domain
 from cloudtune.testing.mini_tuner import Curve, Events, MiniTuner, Record, replay
 from cloudtune.testing.searcher_contract import FINITE, FINITE_SIZE, SPACE
@@ -101,6 +101,13 @@ class SchedulerContract:
     def test_what_is_taken_from_a_trial_has_a_reason(self, make_scheduler: MakeScheduler) -> None:
         for decision in self.run(make_scheduler(SPACE, "min", 6)).decisions:
             _check_reason(decision)
+
+    def test_what_goes_on_after_a_pause_has_a_reason(self, make_scheduler: MakeScheduler) -> None:
+        for suggestion in self.run(make_scheduler(SPACE, "max", 6)).suggestions:
+            if isinstance(suggestion, Resume):
+                assert isinstance(suggestion.reason, Reason)
+                assert suggestion.reason.rule
+                assert suggestion.reason.numbers
 
     # -- what happens in the world -----------------------------------------------------------------------------------
 

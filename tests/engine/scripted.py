@@ -37,7 +37,8 @@ class Scripted(TrialScheduler):
         if self.wait:
             return NOT_NOW
         if self.resumable:
-            return Resume(*self.resumable[0])
+            trial_id, config = self.resumable[0]
+            return Resume(trial_id, config, Reason("is told to", {"trial": trial_id}, 1.0))
         return Start({"x": trial_id}) if trial_id < self.size else None
 
     def on_trial_result(self, trial: Trial, result: Metrics) -> Decision:

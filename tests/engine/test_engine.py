@@ -133,6 +133,17 @@ def test_a_paused_trial_is_resumed_only_after_its_job_has_ended() -> None:
     assert bench.statuses()[0] is Status.in_progress
 
 
+def test_why_a_trial_is_resumed_is_in_the_event_of_its_launch() -> None:
+    bench = Bench()
+    bench.plan()
+    bench.see(change(0, AttemptStatus.RUNNING), report(0, "a", say="PAUSE"), change(0, AttemptStatus.STOPPED))
+    bench.scheduler.resumable = [(0, None)]
+    launch, *_ = bench.plan()
+    assert isinstance(launch, ev.LaunchIntended)
+    assert (launch.rule, launch.numbers, launch.threshold) == ("is told to", {"trial": 0}, 1.0)
+    assert ev.from_line(ev.to_line(launch)) == launch
+
+
 def test_resuming_a_trial_that_is_not_paused_is_a_defect_of_the_scheduler() -> None:
     bench = Bench()
     bench.plan()

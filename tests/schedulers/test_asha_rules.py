@@ -152,6 +152,14 @@ def test_a_pause_says_where() -> None:
     assert str(decision.reason) == "pauses at its rung: loss 5, epoch 1, rung 1 against 1"
 
 
+def test_a_promotion_says_why() -> None:
+    bench = promotion()
+    bench.run(1, 5.0, 8.0)
+    suggestion = bench.scheduler.suggest(2)
+    assert isinstance(suggestion, Resume)
+    assert str(suggestion.reason) == "within the best: loss 5, rung 1, recorded 2 against 6"
+
+
 def test_without_max_resource_attr_configurations_stay() -> None:
     bench = Bench(HyperbandScheduler(SPACE, "loss", type="promotion", max_t=9, random_seed=0))
     assert bench.run(1, 1.0, 5.0) == [PAUSE, PAUSE]

@@ -73,6 +73,9 @@ def test_a_good_trial_that_has_cost_most_of_all_waits_until_others_have_cost_as_
     assert bench.next_up() is None  # 10 > 12 / 3
     bench.begins(4.0, 18)
     assert bench.next_up() == 0  # 10 = 30 / 3
+    suggestion = bench.scheduler.suggest(4)
+    assert isinstance(suggestion, Resume)
+    assert str(suggestion.reason) == "among the best by their share of the cost: loss 1, rung 1, recorded 4"
 
 
 def test_the_top_rung_comes_first_and_costs_are_those_of_all_attempts() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cloudtune.schedulers.base import Action
+from cloudtune.schedulers.base import Action, Resume
 from cloudtune.schedulers.sync_hyperband import SynchronousHyperbandScheduler
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.problem import SearchProblem
@@ -43,6 +43,9 @@ def test_a_bracket_of_nine_trials() -> None:
     assert set(tried.told.values()) == {1}
     assert sorted(tried.removable()) == [0, 2, 4, 5, 7, 8]
     # the three best, best first
+    suggestion = tried.scheduler.suggest(9)
+    assert isinstance(suggestion, Resume)
+    assert str(suggestion.reason) == "among the best of its rung: loss 0.1, rung 1, places 3"
     assert [tried.go() for _ in range(3)] == ["resume 3", "resume 1", "resume 6"]
     assert [tried.told[trial_id] for trial_id in (3, 1, 6)] == [3, 3, 3]
     assert tried.report(3, 2, 0.05) == Action.CONTINUE
