@@ -16,11 +16,12 @@ from cloudtune.schedulers.differential_evolution import PARENTS, Array, Member, 
 from cloudtune.schedulers.hyperband_options import SearcherData
 from cloudtune.schedulers.objective import Objective, check_distinct
 from cloudtune.schedulers.rung_levels import positive_integer
-from cloudtune.schedulers.setup import searcher_for, searcher_name, start
+from cloudtune.schedulers.setup import searcher_name, start
 from cloudtune.schedulers.sync_brackets import Ascent, Bracket, Filled, Place
 from cloudtune.schedulers.sync_options import SyncOptions, checked_bracket, geometric_brackets
 from cloudtune.schedulers.sync_trials import SyncTrials
 from cloudtune.searchers.base import Searcher
+from cloudtune.searchers.factory import searcher_for
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.random_searcher import RandomSearcher
 from cloudtune.searchers.seeding import checked_seed, generator

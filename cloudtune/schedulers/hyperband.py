@@ -27,8 +27,9 @@ from cloudtune.schedulers.objective import Objective, as_number, check_distinct,
 from cloudtune.schedulers.progress import Arrival, Phase, Progress
 from cloudtune.schedulers.rung_systems import PausedTrial, Promotion, RungRule, RungSetting, RungSystem
 from cloudtune.schedulers.rungs import WORST, Rung
-from cloudtune.schedulers.setup import searcher_for, searcher_name, start, tell_of_new_trial
+from cloudtune.schedulers.setup import searcher_name, start, tell_of_new_trial
 from cloudtune.searchers.base import Searcher
+from cloudtune.searchers.factory import searcher_for
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.random_searcher import RandomSearcher
 from cloudtune.searchers.seeding import Uniforms, checked_seed

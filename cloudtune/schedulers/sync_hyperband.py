@@ -10,11 +10,12 @@ from cloudtune.options import named_options
 from cloudtune.schedulers.base import Decision, NotNow, Suggestion, TrialScheduler
 from cloudtune.schedulers.hyperband_options import SearcherData
 from cloudtune.schedulers.objective import Objective, check_distinct
-from cloudtune.schedulers.setup import searcher_for, searcher_name, start
+from cloudtune.schedulers.setup import searcher_name, start
 from cloudtune.schedulers.sync_brackets import Ascent, Bracket
 from cloudtune.schedulers.sync_options import SyncOptions, checked_brackets, geometric_brackets
 from cloudtune.schedulers.sync_trials import SyncTrials
 from cloudtune.searchers.base import Searcher
+from cloudtune.searchers.factory import searcher_for
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.seeding import checked_seed
 from cloudtune.space import validate_config_space

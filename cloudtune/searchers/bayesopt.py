@@ -146,7 +146,7 @@ class BayesianOptimizationSearcher(Searcher):
     # -- what happens --------------------------------------------------------------------------------------------------
 
     def check_fits(self, problem: SearchProblem) -> None:
-        check_same(problem, self._observations.metric, self._observations.mode, "searcher")
+        check_same(problem, self._observations, self._random.config_space)
 
     def on_carried(self, trial_id: int, carried: Mapping[str, Any]) -> None:
         self._calls += 1

@@ -75,9 +75,8 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
         random,
         proposer(random, options),
         guide,
-        (objectives, constraints),
-        problem.metric,
-        problem.mode,
+        objectives,
+        (constraints,),
         constraint.constraint_attr,
         "bayesopt_constrained",
     )

@@ -98,9 +98,8 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
         random,
         proposer(random, options),
         guide,
-        (objectives, account, logarithms),
-        problem.metric,
-        problem.mode,
+        objectives,
+        (account, logarithms),
         cost.cost_attr,
         "bayesopt_cost",
     )

@@ -39,6 +39,28 @@ def make_searcher(name: str, problem: SearchProblem, search_options: Mapping[str
     return make(problem, dict(search_options or {}))
 
 
+def searcher_for(
+    searcher: str | Searcher, problem: SearchProblem, search_options: Mapping[str, Any] | None
+) -> Searcher:
+    """The searcher itself, or the one of that name.
+
+    Raises OptionError for arguments that could have no effect, and for a searcher that doesn't fit the problem.
+    """
+    if search_options is not None and not isinstance(search_options, Mapping):
+        raise OptionError(f"search_options is {search_options!r}", 'give a dict, {"debug_log": False} for example')
+    if isinstance(searcher, str):
+        return make_searcher(searcher, problem, search_options)
+    if not isinstance(searcher, Searcher):
+        raise OptionError(f"searcher is {searcher!r}", 'give a name such as "random", or a Searcher')
+    for name, value in (("points_to_evaluate", problem.points_to_evaluate), ("search_options", search_options)):
+        if value:
+            raise OptionError(
+                f"{name} is given together with a {type(searcher).__name__} object", f"give {name} to the searcher"
+            )
+    searcher.check_fits(problem)
+    return searcher
+
+
 def options_from(kind: Callable[..., Options], given: Mapping[str, Any]) -> Options:
     """``kind(**given)``, for a dataclass of options. Raises OptionError for a name that is not one of its fields."""
     options: Options = several_options_from((kind,), given)[0]

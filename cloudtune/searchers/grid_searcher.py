@@ -102,6 +102,9 @@ class GridSearcher(Searcher):
                 return config
         return None
 
+    def check_fits(self, problem: SearchProblem) -> None:
+        problem.check_space(self.config_space, "searcher")
+
     def on_trial_add(self, trial_id: int, config: Config) -> None:
         if self._options.debug_log:
             logger.info("trial %d: %s", trial_id, dict(config))

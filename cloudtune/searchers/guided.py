@@ -11,12 +11,12 @@ from cloudtune.errors import MetricError
 from cloudtune.options import nearest_name
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.lattice import Array
-from cloudtune.searchers.observations import check_same
+from cloudtune.searchers.observations import Observations, check_same
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.proposing import Proposer
 from cloudtune.searchers.random_searcher import RandomSearcher
 from cloudtune.surrogates.acquisition import Score
-from cloudtune.trial import Config, Metrics, Mode
+from cloudtune.trial import Config, Metrics
 
 Carried = Mapping[str, Mapping[str, Any]]
 """What the fit of each model carried, by the model's name."""
@@ -62,8 +62,8 @@ class GuidedSearcher(Searcher):
 
     :param random: proposes the first configurations, and knows which may be proposed.
     :param proposer: finds what scores best.
-    :param records: are told what happens.
-    :param metric: the objective, with its ``mode``.
+    :param objectives: what is observed of the metric to be optimized.
+    :param others: records of what else is reported, told the same.
     :param required: a metric that must be reported besides: with the result that counts, or in an earlier report of
         the trial. As long as no trial did, that is a ``complaint``: its name is misspelled, then. Afterwards a trial
         without it is one of which it is not known.
@@ -74,18 +74,18 @@ class GuidedSearcher(Searcher):
         random: RandomSearcher,
         proposer: Proposer,
         guide: Guide,
-        records: Sequence[Record],
-        metric: str,
-        mode: Mode,
+        objectives: Observations,
+        others: Sequence[Record],
         required: str,
         name: str,
     ) -> None:
-        self.metric, self.mode, self.required = metric, mode, required
+        self.required = required
         self._name = name
         self._random = random
         self._proposer = proposer
         self._guide = guide
-        self._records = tuple(records)
+        self._objectives = objectives
+        self._records: tuple[Record, ...] = (objectives, *others)
         self._reported: dict[int, Any] = {}
         self._lacking: tuple[int, Metrics] | None = None
         self._handed_on: dict[str, tuple[int, Mapping[str, Any]]] = {}
@@ -134,7 +134,7 @@ class GuidedSearcher(Searcher):
     # -- what happens --------------------------------------------------------------------------------------------------
 
     def check_fits(self, problem: SearchProblem) -> None:
-        check_same(problem, self.metric, self.mode, "searcher")
+        check_same(problem, self._objectives, self._random.config_space)
 
     def on_carried(self, trial_id: int, carried: Mapping[str, Any]) -> None:
         self._calls += 1

@@ -111,6 +111,9 @@ class RandomSearcher(Searcher):
         """n independent draws from what may be proposed at all, launched ones among them."""
         return self._pool.sample(random_state, n)
 
+    def check_fits(self, problem: SearchProblem) -> None:
+        problem.check_space(self.config_space, "searcher")
+
     def on_trial_add(self, trial_id: int, config: Config) -> None:
         if self._debug_log:
             logger.info("trial %d: %s", trial_id, dict(config))

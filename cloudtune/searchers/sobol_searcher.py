@@ -64,6 +64,9 @@ class SobolSearcher(Searcher):
                 return dict(config)
         return self._random.suggest(trial_id)
 
+    def check_fits(self, problem: SearchProblem) -> None:
+        self._random.check_fits(problem)
+
     def on_trial_add(self, trial_id: int, config: Config) -> None:
         self._random.on_trial_add(trial_id, config)
 
