@@ -51,7 +51,8 @@ class BayesianOptimizationSearcher(Searcher):
     :param surrogate: a model of your own (``cloudtune.surrogates.prediction.Surrogate``); None for the Gaussian
         process.
     :param acquisition: of your own; None for the one that the options name.
-    :param max_t: the most a trial may use, of a scheduler with resources; ``opt_skip_num_max_resource`` needs it.
+    :param max_t: the most a trial may use, of a scheduler with resources, whose results ``observations`` tell apart;
+        ``opt_skip_num_max_resource`` needs it.
 
     The n-th proposal depends on the seed, n, what has been told, and what earlier proposals carried: the model's
     hyperparameters, which later fits start from or use again. Jones et al. 1998, "Efficient global optimization of
@@ -184,7 +185,8 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
     check_not_transfer(given)
     random_options, options = several_options_from((RandomOptions, BayesianOptimizationOptions), given)
     random = random_searcher(problem, random_options)
-    return BayesianOptimizationSearcher(random, Observations.of(problem), options, max_t=problem.max_t)
+    max_t = None if problem.resource_attr is None else problem.max_t
+    return BayesianOptimizationSearcher(random, Observations.of(problem), options, max_t=max_t)
 
 
 def proposer(random: RandomSearcher, options: BayesianOptimizationOptions) -> Proposer:

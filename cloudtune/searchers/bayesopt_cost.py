@@ -57,7 +57,9 @@ class CostOptions:
                 f"search_options: resource_attr is {self.resource_attr!r}", "name the metric that counts units of work"
             )
         if not _is_number(self.exponent_cost) or not 0 < self.exponent_cost <= 1:
-            raise OptionError(f"search_options: exponent_cost is {self.exponent_cost!r}", "give a number up to 1")
+            raise OptionError(
+                f"search_options: exponent_cost is {self.exponent_cost!r}", "give a number above 0, up to 1"
+            )
         budget = self.cost_budget
         if budget is not None and (not _is_number(budget) or not 0 < budget < math.inf):
             raise OptionError(f"search_options: cost_budget is {budget!r}", "give it in units of the cost, or None")
@@ -76,6 +78,11 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
     kinds = (RandomOptions, BayesianOptimizationOptions, CostOptions)
     random_options, options, cost = several_options_from(kinds, given)
     check_improvement(options)
+    if cost.cost_attr == problem.metric:
+        raise OptionError(
+            f"search_options: cost_attr is {problem.metric!r}, which is the objective",
+            "name the metric that says what a trial has cost",
+        )
     resource_attr = _resource_attr(problem, cost)
     random = random_searcher(problem, random_options)
     objectives = Observations.of(problem)

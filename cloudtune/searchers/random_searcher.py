@@ -144,7 +144,7 @@ def random_searcher(problem: SearchProblem, options: RandomOptions) -> RandomSea
 
 
 def checked_restriction(configs: Sequence[Mapping[str, Any]], config_space: Mapping[str, Any]) -> list[dict[str, Any]]:
-    allowed = impute_points_to_evaluate(configs, config_space)
+    allowed = impute_points_to_evaluate(configs, config_space, "restrict_configurations")
     if not allowed:
         raise OptionError("restrict_configurations is empty", "list at least one configuration, or leave it out")
     return allowed

@@ -18,7 +18,7 @@ from cloudtune.searchers.bayesopt_cost import Cooling, CostOptions
 from cloudtune.searchers.cost_models import BiasOnly, FullyConnected, LinearCost, LinearInValues
 from cloudtune.searchers.cost_records import Account
 from cloudtune.searchers.problem import SearchProblem
-from cloudtune.space import choice, randint, uniform
+from cloudtune.space import choice, ordinal, randint, uniform
 from cloudtune.surrogates.ridge import STRENGTHS, ridge
 from cloudtune.testing.mini_tuner import MiniTuner
 from cloudtune.testing.searcher_contract import MakeSearcher, SearcherContract
@@ -167,6 +167,15 @@ def test_a_linear_model_finds_the_coefficients() -> None:
     np.testing.assert_allclose(cost(new, 10), [3 + 10 * (7.77 + 2), 3 + 10 * (0.33 + 7)], rtol=1e-3)
 
 
+def test_ordered_texts_count_by_their_places() -> None:
+    _, per_unit = LinearInValues({"size": ordinal(["s", "m", "l"]), "kind": ordinal([1, 5])})(
+        [{"size": "s", "kind": 1}, {"size": "m", "kind": 5}, {"size": "l", "kind": 5}]
+    )
+    _, places, numbers = per_unit.T
+    assert np.diff(places)[0] == pytest.approx(np.diff(places)[1])
+    assert numbers.tolist() == [1, 5, 5]
+
+
 def test_the_number_of_weights_of_a_network() -> None:
     _, per_unit = FullyConnected(10, 2, ["first", "second"])([{"first": 5, "second": 4}])
     assert per_unit.tolist() == [[1.0, 10 * 5 + 5 * 4 + 4 * 2]]
@@ -234,7 +243,8 @@ def test_what_a_trial_has_cost_so_far_counts_once() -> None:
         ({"cost_attr": "seconds", "cost_model": "linear"}, "without a resource_attr"),
         ({"cost_attr": "seconds", "resource_attr": "epoch", "cost_model": "linea"}, "did you mean 'linear'"),
         ({"cost_attr": "seconds", "resource_attr": "epoch", "cost_model": BiasOnly}, "cost_model is <class"),
-        ({"cost_attr": "seconds", "exponent_cost": 0}, "exponent_cost is 0"),
+        ({"cost_attr": "loss"}, "cost_attr is 'loss', which is the objective"),
+        ({"cost_attr": "seconds", "exponent_cost": 0}, "exponent_cost is 0(?s:.*)above 0"),
         ({"cost_attr": "seconds", "cost_budget": -1}, "cost_budget is -1"),
         ({"cost_attr": "seconds", "acq_function": "lcb"}, "acq_function is 'lcb'"),
         ({"cost_attr": "seconds", "initial_scoring": "thompson_indep"}, "initial_scoring is 'thompson_indep'"),
