@@ -31,7 +31,8 @@ OBJECTIVE, COST = "objective", "cost"
 class CostOptions:
     """``search_options`` of ``searcher="bayesopt_cost"``, besides those of Bayesian optimization.
 
-    - ``cost_attr``: the metric that says what a trial has cost so far, from its start on; above 0.
+    - ``cost_attr``: the metric that says what a trial has cost so far, above 0: since its start or, of one that was
+      paused, since it was resumed. Costs of earlier attempts are added to it.
     - ``resource_attr``: the metric that counts units of work. With it (or with the scheduler's) the cost is read from
       every report, and a linear model says what it costs to come to a resource; without, it is read at the end of a
       trial, and a Gaussian process of its logarithm says what the next one costs.
@@ -78,11 +79,6 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
     kinds = (RandomOptions, BayesianOptimizationOptions, CostOptions)
     random_options, options, cost = several_options_from(kinds, given)
     check_improvement(options)
-    if cost.cost_attr == problem.metric:
-        raise OptionError(
-            f"search_options: cost_attr is {problem.metric!r}, which is the objective",
-            "name the metric that says what a trial has cost",
-        )
     resource_attr = _resource_attr(problem, cost)
     random = random_searcher(problem, random_options)
     objectives = Observations.of(problem)
