@@ -27,7 +27,7 @@ from cloudtune.schedulers.objective import Objective, as_number, check_distinct,
 from cloudtune.schedulers.progress import Arrival, Phase, Progress
 from cloudtune.schedulers.rung_systems import PausedTrial, Promotion, RungRule, RungSetting, RungSystem
 from cloudtune.schedulers.rungs import WORST, Rung
-from cloudtune.schedulers.setup import searcher_name, start, tell_of_new_trial
+from cloudtune.schedulers.setup import NOT_HERE, searcher_name, start, tell_of_new_trial
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.factory import searcher_for
 from cloudtune.searchers.problem import SearchProblem
@@ -37,7 +37,7 @@ from cloudtune.space import impute_points_to_evaluate, validate_config_space
 from cloudtune.trial import Config, Metrics, Mode, Trial
 
 
-@named_options()
+@named_options(NOT_HERE)
 class HyperbandScheduler(TrialScheduler):
     """Asynchronous successive halving (``brackets=1``, "ASHA") and Hyperband.
 

@@ -6,6 +6,13 @@ from cloudtune.schedulers.base import Start
 from cloudtune.searchers.base import Searcher
 from cloudtune.trial import Config, Trial
 
+NOT_HERE = {
+    "time_keeper": "the tuner takes its clock from its backend, simulated or not: leave it out",
+    "do_snapshots": "searchers hear of everything that happens: leave it out",
+    "register_pending_myopic": "what is awaited of a trial is all up to its next rung: leave it out",
+}
+"""Arguments that users of Syne Tune may look for."""
+
 
 def start(searcher: Searcher, trial_id: int, config: Config) -> Start:
     """The searcher's proposal for a new trial, ``config`` being what becomes of it, with what its model carries."""

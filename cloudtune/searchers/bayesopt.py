@@ -10,7 +10,7 @@ from typing import Any
 from cloudtune.errors import OptionError
 from cloudtune.searchers.acquisition_search import SearchEffort
 from cloudtune.searchers.base import Searcher
-from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions, check_not_transfer
+from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions, check_is_here
 from cloudtune.searchers.factory import several_options_from
 from cloudtune.searchers.modelled import Modelled
 from cloudtune.searchers.observations import Observations, check_same
@@ -182,7 +182,7 @@ class BayesianOptimizationSearcher(Searcher):
 
 
 def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
-    check_not_transfer(given)
+    check_is_here(given)
     random_options, options = several_options_from((RandomOptions, BayesianOptimizationOptions), given)
     random = random_searcher(problem, random_options)
     max_t = None if problem.resource_attr is None else problem.max_t

@@ -11,7 +11,7 @@ from cloudtune.errors import OptionError
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.bayesopt import gaussian_process, proposer
 from cloudtune.searchers.bayesopt_constrained import check_improvement
-from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions, check_not_transfer
+from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions, check_is_here
 from cloudtune.searchers.cost_models import CostFeatures, cost_features
 from cloudtune.searchers.cost_records import Account, LogCosts
 from cloudtune.searchers.cost_scores import CostModel, CostToResource, SmoothCost
@@ -75,7 +75,7 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
 
     With ``cost_budget``: Lee et al. 2020, "Cost-aware Bayesian optimization", section 3 (EI-cool).
     """
-    check_not_transfer(given)
+    check_is_here(given)
     kinds = (RandomOptions, BayesianOptimizationOptions, CostOptions)
     random_options, options, cost = several_options_from(kinds, given)
     check_improvement(options)

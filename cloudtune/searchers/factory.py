@@ -29,12 +29,22 @@ MODULES: Mapping[str, str] = {
 """The module of ``cloudtune.searchers`` that makes each searcher, by ``make(problem, search_options)``. A module is
 imported when its searcher is asked for: those with a model need scipy."""
 
+NOT_HERE: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("mobster", "hypertune"), "models of several rungs are not there: take 'bayesopt', or 'kde' (BOHB)"
+    ),
+    "dyhpo": "it is not there: take 'bayesopt', or 'kde' (BOHB)",
+    "botorch": "BoTorch is not needed: take 'bayesopt'",
+    "random_encoded": "take 'random'",
+}
+"""Searchers that users of Syne Tune may look for."""
+
 
 def make_searcher(name: str, problem: SearchProblem, search_options: Mapping[str, Any] | None = None) -> Searcher:
     """The searcher called ``name``. Raises OptionError for an unknown name or option, naming the nearest one."""
     module = MODULES.get(name)
     if module is None:
-        raise OptionError(f"searcher {name!r} is not known", nearest_name(name, MODULES))
+        raise OptionError(f"searcher {name!r} is not known", NOT_HERE.get(name) or nearest_name(name, MODULES))
     make: Callable[[SearchProblem, dict[str, Any]], Searcher] = import_module(f"cloudtune.searchers.{module}").make
     return make(problem, dict(search_options or {}))
 
