@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from cloudtune.benchmarks.blackbox import Array, Blackbox
 from cloudtune.benchmarks.optional import needed
 from cloudtune.errors import OptionError
-from cloudtune.options import nearest_name
+from cloudtune.options import check_count, nearest_name
 from cloudtune.space.unit_cube import UnitCube
 from cloudtune.trial import Config
 
@@ -122,6 +122,8 @@ class BlackboxSurrogate(Blackbox):
             raise OptionError(f"{len(X)} rows for {num_seeds} seeds", "every seed has equally many")
         if fit_differences and not self._curves:
             raise OptionError("fit_differences needs whole curves", "give predict_curves=True")
+        if max_fit_samples is not None:
+            check_count("max_fit_samples", max_fit_samples, 1)
         inputs = self._inputs(X)
         if self._differences:
             targets = self._differenced(targets)
@@ -220,10 +222,17 @@ def _fitted(model: Regressor, inputs: Array, targets: Array) -> Regressor:
     fresh: Regressor = clone(model)
     if targets.shape[1] == 1:
         fresh.fit(inputs, targets[:, 0])
-        return fresh
+    else:
+        try:
+            fresh.fit(inputs, targets)
+        except ValueError:  # this kind predicts one number
+            fresh = needed("sklearn.multioutput", "surrogates").MultiOutputRegressor(clone(model))
+            fresh.fit(inputs, targets)
     try:
-        fresh.fit(inputs, targets)
-    except ValueError:  # this kind predicts one number
-        fresh = needed("sklearn.multioutput", "surrogates").MultiOutputRegressor(clone(model))
-        fresh.fit(inputs, targets)
+        fresh.predict(inputs[:1])
+    except ValueError as error:
+        raise OptionError(
+            f"surrogate={model!r} can't predict from {len(inputs)} evaluations: {error}",
+            "leave it out, or lower n_neighbors: the nearest one is enough",
+        ) from error
     return fresh
