@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from cloudtune.errors import OptionError
 from cloudtune.searchers.acquisition_search import SearchEffort
 from cloudtune.searchers.base import Searcher
+from cloudtune.searchers.batches import one_by_one
 from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions, check_is_here
 from cloudtune.searchers.factory import several_options_from
 from cloudtune.searchers.modelled import Modelled
@@ -94,18 +94,7 @@ class BayesianOptimizationSearcher(Searcher):
 
     def suggest_batch(self, trial_ids: Sequence[int]) -> list[Config]:
         """For several trials at once: each as if those before it had been launched; fewer if no more are left."""
-        other = copy.deepcopy(self)  # asking changes nothing
-        configs: list[Config] = []
-        for trial_id in trial_ids:
-            config = other.suggest(trial_id)
-            if config is None:
-                break
-            carried = other.carried(trial_id)
-            if carried is not None:
-                other.on_carried(trial_id, carried)
-            other.on_trial_add(trial_id, config)
-            configs.append(config)
-        return configs
+        return one_by_one(self, trial_ids)
 
     def carried(self, trial_id: int) -> Mapping[str, Any] | None:
         return self._proposed(trial_id).carried

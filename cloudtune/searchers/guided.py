@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 from cloudtune.errors import MetricError
 from cloudtune.options import nearest_name
 from cloudtune.searchers.base import Searcher
+from cloudtune.searchers.batches import one_by_one
 from cloudtune.searchers.lattice import Array
 from cloudtune.searchers.observations import Observations, check_same
 from cloudtune.searchers.problem import SearchProblem
@@ -107,18 +107,7 @@ class GuidedSearcher(Searcher):
 
     def suggest_batch(self, trial_ids: Sequence[int]) -> list[Config]:
         """For several trials at once: each as if those before it had been launched; fewer if no more are left."""
-        other = copy.deepcopy(self)  # asking changes nothing
-        configs: list[Config] = []
-        for trial_id in trial_ids:
-            config = other.suggest(trial_id)
-            if config is None:
-                break
-            carried = other.carried(trial_id)
-            if carried is not None:
-                other.on_carried(trial_id, carried)
-            other.on_trial_add(trial_id, config)
-            configs.append(config)
-        return configs
+        return one_by_one(self, trial_ids)
 
     def _proposed(self, trial_id: int) -> tuple[Config | None, Carried | None]:
         if self._latest is None or self._latest[:2] != (trial_id, self._calls):
