@@ -122,7 +122,9 @@ class DifferentialEvolutionHyperbandScheduler(SynchronousScheduler):
         self._fresh = (
             self.searcher
             if isinstance(self.searcher, RandomSearcher)
-            else RandomSearcher(config_space, points_to_evaluate=[], random_seed=self.random_seed)
+            else RandomSearcher(
+                config_space, [], self.random_seed, (search_options or {}).get("allow_duplicates", False)
+            )
         )
         self._cube = UnitCube(config_space)
         self._vectors: dict[int, Array] = {}

@@ -240,6 +240,16 @@ def test_offspring_are_among_the_configurations_that_are_allowed() -> None:
     assert tuner.exhausted
 
 
+def test_duplicates_if_they_are_wanted_of_another_searcher() -> None:
+    make: Callable[..., TrialScheduler] = GeometricDifferentialEvolutionHyperbandScheduler
+    space = {"n": randint(0, 3), "epochs": 9}
+    options = {"allow_duplicates": True}
+    scheduler = make(space, "loss", random_seed=2, searcher="sobol", search_options=options)
+    tuner = MiniTuner(scheduler, lambda trial_id, config, resource: float(config["n"]))
+    tuner.run(50)
+    assert any(trial.carried for trial in tuner.trials), "some are evolved, though all was launched before"
+
+
 def test_duplicates_if_they_are_wanted() -> None:
     make: Callable[..., TrialScheduler] = GeometricDifferentialEvolutionHyperbandScheduler
     space = {"n": randint(0, 3), "epochs": 9}
