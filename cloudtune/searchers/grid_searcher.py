@@ -78,7 +78,7 @@ class GridSearcher(Searcher):
         self._launched: set[str] = set()
         self._failed: set[str] = set()
         self._left = self._grid.size
-        self._running: dict[int, Config] = {}
+        self._configs: dict[int, Config] = {}
         self._ahead: list[int] = []
         for point in self.points_to_evaluate:
             number = self._grid.number(point)
@@ -108,17 +108,15 @@ class GridSearcher(Searcher):
     def on_trial_add(self, trial_id: int, config: Config) -> None:
         if self._options.debug_log:
             logger.info("trial %d: %s", trial_id, dict(config))
-        self._running[trial_id] = config
-        if not self._options.allow_duplicates:
+        if self._options.allow_duplicates:
+            self._configs[trial_id] = config
+        else:
             self._strike(self._launched, config)
 
     def on_trial_error(self, trial_id: int) -> None:
-        config = self._running.pop(trial_id, None)
-        if config is not None and self._options.allow_duplicates:
+        config = self._configs.pop(trial_id, None)
+        if config is not None:
             self._strike(self._failed, config)
-
-    def cleanup_pending(self, trial_id: int) -> None:
-        self._running.pop(trial_id, None)
 
     def _strike(self, struck: set[str], config: Config) -> None:
         text = config_to_match_string(config, self.config_space)
