@@ -119,13 +119,8 @@ class DifferentialEvolutionHyperbandScheduler(SynchronousScheduler):
             config_space, points_to_evaluate, self.random_seed, (metric,), (mode,), resource_attr, limit.max_t
         )
         self.searcher = searcher_for(searcher, problem, search_options)
-        self._fresh = (
-            self.searcher
-            if isinstance(self.searcher, RandomSearcher)
-            else RandomSearcher(
-                config_space, [], self.random_seed, (search_options or {}).get("allow_duplicates", False)
-            )
-        )
+        self._fresh = self.searcher if isinstance(self.searcher, RandomSearcher) else self._random(search_options or {})
+        """Knows which configurations may be evolved."""
         self._cube = UnitCube(config_space)
         self._vectors: dict[int, Array] = {}
         self._populations = Populations({level: size for size, level in self.rungs_first_bracket})
@@ -137,6 +132,15 @@ class DifferentialEvolutionHyperbandScheduler(SynchronousScheduler):
             self._make_bracket,
             on_filled=self._select,
             belongs=self._belongs,
+        )
+
+    def _random(self, search_options: Mapping[str, Any]) -> RandomSearcher:
+        return RandomSearcher(
+            self.config_space,
+            points_to_evaluate=[],
+            random_seed=self.random_seed,
+            allow_duplicates=search_options.get("allow_duplicates", False),
+            restrict_configurations=search_options.get("restrict_configurations"),
         )
 
     def _make_bracket(self, number: int, outlook: Callable[[int, int], float | None]) -> Bracket:
