@@ -175,17 +175,18 @@ def add_surrogate(
     blackbox: Blackbox,
     surrogate: str | Regressor | None = None,
     configuration_space: Mapping[str, Any] | None = None,
-    predict_curves: bool = True,
+    predict_curves: bool | None = True,
     separate_seeds: bool = False,
-    fit_differences: Sequence[str] = (),
+    fit_differences: Sequence[str] | None = (),
     max_fit_samples: int | None = None,
 ) -> BlackboxSurrogate:
     """A blackbox that knows its whole ``configuration_space``, from what another has evaluated.
 
     ``configuration_space``: default: the other's, whose domains are finite where it is a table. ``separate_seeds``: a
-    model for each seed; otherwise there is one, fitted on all. The rest is documented at ``BlackboxSurrogate``.
+    model for each seed; otherwise there is one, fitted on all. None stands for a default. The rest is documented at
+    ``BlackboxSurrogate``.
     """
-    curves = predict_curves and bool(blackbox.fidelity_space)
+    curves = predict_curves in (None, True) and bool(blackbox.fidelity_space)
     known, targets = blackbox.hyperparameter_objectives_values(predict_curves=curves)
     return BlackboxSurrogate(
         known,
@@ -197,7 +198,7 @@ def add_surrogate(
         make_surrogate(surrogate),
         curves,
         blackbox.num_seeds if separate_seeds else 1,
-        fit_differences,
+        fit_differences or (),
         max_fit_samples,
     )
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloudtune.errors import OptionError
-from cloudtune.options import check_count, check_flag, nearest_name
+from cloudtune.options import check_count, check_flag, named_options, nearest_name
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.factory import options_from
 from cloudtune.searchers.permutation import Permutation
 from cloudtune.searchers.problem import SearchProblem
+from cloudtune.searchers.random_searcher import NOT_HERE
 from cloudtune.searchers.seeding import checked_seed
 from cloudtune.searchers.value_grid import ValueGrid, spread
 from cloudtune.space import Domain, config_to_match_string, impute_points_to_evaluate
@@ -42,6 +43,7 @@ class GridOptions:
             check_flag(name, getattr(self, name))
 
 
+@named_options(NOT_HERE)
 class GridSearcher(Searcher):
     """The cartesian product of some values of every hyperparameter, after ``points_to_evaluate``.
 

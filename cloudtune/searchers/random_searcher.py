@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cloudtune.errors import OptionError
+from cloudtune.options import named_options
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.factory import options_from
 from cloudtune.searchers.pools import Draws, pool_of
@@ -38,6 +39,11 @@ class RandomOptions:
                 raise OptionError(f"search_options: {name} is {getattr(self, name)!r}", "give True or False")
 
 
+NOT_HERE = dict.fromkeys(("metric", "mode", "resource_attr"), "it proposes without looking at results: leave it out")
+"""Arguments that users of Syne Tune may look for in searchers without a model."""
+
+
+@named_options(NOT_HERE)
 class RandomSearcher(Searcher):
     """Trial n evaluates ``points_to_evaluate[n]``; when these are used up, configurations are drawn at random.
 

@@ -58,6 +58,14 @@ def test_another_space_is_refused(name: str) -> None:
         AskTell(SPACE, "loss", searcher=searcher)
 
 
+@pytest.mark.parametrize("kind", [RandomSearcher, GridSearcher, SobolSearcher])
+def test_what_they_do_not_need_is_not_taken(kind: Callable[..., Searcher]) -> None:
+    with pytest.raises(OptionError, match=r"no argument metric='loss'(?s:.)*leave it out"):
+        kind(SPACE, metric="loss")
+    with pytest.raises(OptionError, match="did you mean 'random_seed'"):
+        kind(SPACE, random_sed=3)
+
+
 @pytest.mark.parametrize("name", LEARNING)
 @pytest.mark.parametrize("other", [None, "step"])
 def test_results_that_belong_to_another_resource_are_refused(name: str, other: str | None) -> None:
