@@ -269,6 +269,7 @@ class HyperbandScheduler(TrialScheduler):
             if resource is not None:
                 key = self._objective.key(self._objective.value(result, trial.trial_id))
                 listener.hear(trial.trial_id, resource, key, result)
+        self.searcher.on_result(trial.trial_id, trial.config, result, update=False)
 
     def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
         progress = self._progress(trial)

@@ -44,6 +44,9 @@ class SynchronousScheduler(TrialScheduler):
     def on_late_result(self, trial: Trial, result: Metrics) -> None:
         self._trials.on_late_result(self._heard(trial), result)
 
+    def on_repeated_result(self, trial: Trial, result: Metrics) -> None:
+        self._trials.on_repeated_result(self._heard(trial), result)
+
     def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
         self._trials.on_trial_complete(self._heard(trial), result)
 

@@ -85,7 +85,8 @@ class GuidedSearcher(Searcher):
         self._proposer = proposer
         self._guide = guide
         self._objectives = objectives
-        self._records: tuple[Record, ...] = (objectives, *others)
+        self.records: tuple[Record, ...] = (objectives, *others)
+        """Read only."""
         self._reported: dict[int, Any] = {}
         self._lacking: tuple[int, Metrics] | None = None
         self._handed_on: dict[str, tuple[int, Mapping[str, Any]]] = {}
@@ -134,18 +135,18 @@ class GuidedSearcher(Searcher):
     def on_trial_add(self, trial_id: int, config: Config) -> None:
         self._calls += 1
         self._random.on_trial_add(trial_id, config)
-        for record in self._records:
+        for record in self.records:
             record.on_trial_add(trial_id, config)
 
     def register_pending(self, trial_id: int, resource: int | None = None) -> None:
         self._calls += 1
-        for record in self._records:
+        for record in self.records:
             record.register_pending(trial_id, resource)
 
     def on_result(self, trial_id: int, config: Config, result: Metrics, update: bool) -> None:
         result = self._completed(trial_id, result, update)
         self._calls += 1
-        for record in self._records:
+        for record in self.records:
             record.on_result(trial_id, config, result, update)
 
     def _completed(self, trial_id: int, result: Metrics, update: bool) -> Metrics:
@@ -170,16 +171,16 @@ class GuidedSearcher(Searcher):
 
     def remove_case(self, trial_id: int, resource: int) -> None:
         self._calls += 1
-        for record in self._records:
+        for record in self.records:
             record.remove_case(trial_id, resource)
 
     def cleanup_pending(self, trial_id: int) -> None:
         self._calls += 1
-        for record in self._records:
+        for record in self.records:
             record.cleanup_pending(trial_id)
 
     def on_trial_error(self, trial_id: int) -> None:
         self._calls += 1
         self._random.on_trial_error(trial_id)
-        for record in self._records:
+        for record in self.records:
             record.cleanup_pending(trial_id)

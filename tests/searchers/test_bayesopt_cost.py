@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cloudtune.errors import MetricError, OptionError
+from cloudtune.schedulers import SynchronousHyperbandScheduler, TrialScheduler
 from cloudtune.schedulers.fifo import FIFOScheduler
 from cloudtune.schedulers.hyperband import HyperbandScheduler
 from cloudtune.searchers import bayesopt, bayesopt_cost
@@ -17,12 +18,14 @@ from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.bayesopt_cost import Cooling, CostOptions
 from cloudtune.searchers.cost_models import BiasOnly, FullyConnected, LinearCost, LinearInValues
 from cloudtune.searchers.cost_records import Account
+from cloudtune.searchers.guided import GuidedSearcher
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.space import choice, ordinal, randint, uniform
 from cloudtune.surrogates.ridge import STRENGTHS, ridge
 from cloudtune.testing.mini_tuner import MiniTuner
 from cloudtune.testing.searcher_contract import MakeSearcher, SearcherContract
 from cloudtune.trial import Config, Mode
+from tests.schedulers.told import Told
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -314,3 +317,34 @@ def test_under_hyperband_the_cost_is_that_of_the_level_the_model_knows() -> None
     xs = [trial.config["x"] for trial in tuner.trials]
     assert np.median(xs[15:]) < np.median(xs[:4])
     assert min(xs) < -4
+
+
+@pytest.mark.parametrize("kind", ["promotion", "synchronous"])
+def test_work_that_is_done_once_more_is_not_added(kind: str) -> None:
+    """A script without checkpoints begins from scratch; the engine keeps what it repeats from deciding anything."""
+    options: dict[str, Any] = {
+        "searcher": "bayesopt_cost",
+        "search_options": {"cost_attr": "seconds"},
+        "max_resource_attr": "epochs",
+        "random_seed": 0,
+        "metric": "loss",
+    }
+    space = {**SPACE, "epochs": 9}
+    scheduler: TrialScheduler = (
+        HyperbandScheduler(space, type="promotion", **options)
+        if kind == "promotion"
+        else SynchronousHyperbandScheduler(space, [[(2, 1), (1, 9)]], **options)
+    )
+    told = Told(scheduler)
+    told.start(2)
+    for trial_id in (0, 1):
+        decision = scheduler.on_trial_result(told.trials[trial_id], {"loss": trial_id, "epoch": 1, "seconds": 10.0})
+        assert decision == "PAUSE"
+        scheduler.on_trial_remove(told.trials[trial_id])
+    assert told.resume() == 0
+    scheduler.on_repeated_result(told.trials[0], {"loss": 0.0, "epoch": 1, "seconds": 11.0})
+    scheduler.on_trial_result(told.trials[0], {"loss": 0.0, "epoch": 2, "seconds": 22.0})
+    assert isinstance(scheduler, (HyperbandScheduler, SynchronousHyperbandScheduler))
+    assert isinstance(scheduler.searcher, GuidedSearcher)
+    account = next(each for each in scheduler.searcher.records if isinstance(each, Account))
+    assert account.spent() == 22.0 + 10.0
