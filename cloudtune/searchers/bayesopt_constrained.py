@@ -55,11 +55,6 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
     kinds = (RandomOptions, BayesianOptimizationOptions, ConstraintOptions)
     random_options, options, constraint = several_options_from(kinds, given)
     check_improvement(options)
-    if constraint.constraint_attr == problem.metric:
-        raise OptionError(
-            f"search_options: constraint_attr is {problem.metric!r}, which is the objective",
-            "name the metric that is 0 or less where a configuration is feasible",
-        )
     random = random_searcher(problem, random_options)
     objectives = Observations.of(problem)
     constraints = Observations(constraint.constraint_attr, "min", problem.resource_attr, stand_in=clearly_positive)

@@ -203,7 +203,6 @@ def test_it_must_be_named(given: dict[str, Any]) -> None:
     ("given", "message"),
     [
         ({"constraint_atr": "c"}, "did you mean 'constraint_attr'"),
-        ({"constraint_attr": "loss"}, "constraint_attr is 'loss', which is the objective"),
         ({"acq_function": "lcb"}, "acq_function is 'lcb'"),
         ({"opt_skip_num_max_resource": True}, "opt_skip_num_max_resource is True"),
         ({"transfer_learning_task_attr": "task"}, "earlier tasks"),
