@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from typing import Any
@@ -164,3 +165,85 @@ def test_a_misspelled_argument_or_option_is_named(kind: Callable[..., TrialSched
     if kind is not PopulationBasedTraining:  # which takes no searcher
         with pytest.raises(OptionError, match="'debug_lok'"):
             kind(SPACE, metric="loss", search_options={"debug_lok": True}, **resource)
+
+
+@pytest.mark.parametrize(
+    ("make", "twice"),
+    [
+        (lambda options: REA(SPACE, "loss", search_options=options), {"population_size": 20}),
+        (lambda options: REA(SPACE, "loss", search_options=options), {"sample_size": 100}),
+        (
+            lambda options: ConstrainedBayesianOptimization(SPACE, "loss", "latency", search_options=options),
+            {"constraint_attr": "memory"},
+        ),
+    ],
+)
+def test_what_is_an_argument_is_not_an_option_as_well(make: Callable[[Any], TrialScheduler], twice: Any) -> None:
+    with pytest.raises(OptionError, match=f"search_options has {next(iter(twice))}="):
+        make(twice)
+    with pytest.raises(OptionError, match="search_options is"):
+        make([twice])
+
+
+# -- their arguments ---------------------------------------------------------------------------------------------------
+
+COMMON: dict[str, Any] = {"mode": "min", "points_to_evaluate": None, "random_seed": None}
+OF_A_SEARCHER: dict[str, Any] = {**COMMON, "search_options": None, "max_resource_attr": None}
+FULL: dict[str, Any] = {**OF_A_SEARCHER, "max_t": None}
+HALVING: dict[str, Any] = {**OF_A_SEARCHER, "grace_period": 1, "reduction_factor": None, "searcher_data": "rungs"}
+ASYNCHRONOUS: dict[str, Any] = {
+    **HALVING,
+    "max_t": None,
+    "rung_increment": None,
+    "rung_levels": None,
+    "brackets": 1,
+    "rung_system_per_bracket": False,
+    "rung_system_kwargs": None,
+    "early_checkpoint_removal_kwargs": None,
+}
+OF_ANY_TYPE: dict[str, Any] = {**ASYNCHRONOUS, "type": "stopping", "cost_attr": None}
+SYNCHRONOUS: dict[str, Any] = {**HALVING, "brackets": None, "max_resource_level": None}
+ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    **dict.fromkeys(("RandomSearch", "GridSearch", "BayesianOptimization", "KDE", "BORE", "CQR"), ((), FULL)),
+    "REA": ((), {**FULL, "population_size": 100, "sample_size": 10}),
+    "ConstrainedBayesianOptimization": (("constraint_attr",), FULL),
+    **dict.fromkeys(("ASHA", "BOHB", "ASHABORE", "ASHACQR"), (("resource_attr",), OF_ANY_TYPE)),
+    "PASHA": (("resource_attr",), ASYNCHRONOUS),
+    **dict.fromkeys(("SyncHyperband", "SyncBOHB"), (("resource_attr",), SYNCHRONOUS)),
+    "DEHB": (
+        ("resource_attr",),
+        {**SYNCHRONOUS, "mutation_factor": 0.5, "crossover_probability": 0.5, "support_pause_resume": True},
+    ),
+    "PopulationBasedTraining": (
+        ("resource_attr",),
+        {
+            **COMMON,
+            "max_t": None,
+            "max_resource_attr": None,
+            "custom_explore_fn": None,
+            "population_size": 4,
+            "perturbation_interval": 60,
+            "quantile_fraction": 0.25,
+            "resample_probability": 0.25,
+            "log_config": True,
+        },
+    ),
+}
+"""What comes after the space and the metric, and all the rest with its default."""
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arguments_and_their_defaults(name: str) -> None:
+    leading, others = ARGUMENTS[name]
+    parameters = inspect.signature(getattr(cloudtune.baselines, name)).parameters
+    by_place = [each.name for each in parameters.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
+    assert by_place == ["config_space", "metric", *leading]
+    assert {key: each.default for key, each in parameters.items() if key not in by_place} == others
+
+
+def test_arguments_of_the_median_stopping_rule() -> None:
+    parameters = inspect.signature(MedianStoppingRule).parameters
+    assert list(parameters)[:2] == ["scheduler", "resource_attr"]
+    rest = {key: each.default for key, each in list(parameters.items())[2:]}
+    assert rest == {"running_average": True, "metric": None, "grace_time": 1, "grace_population": 5, "rank_cutoff": 0.5}
+    assert {*ARGUMENTS, "MedianStoppingRule"} == set(cloudtune.baselines.__all__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import json
 import os
@@ -285,3 +286,37 @@ def test_every_action_of_the_policy_is_explained() -> None:
     policy = json.loads((ROOT / "infra" / "tuner-policy.json").read_text())
     text = (ROOT / "docs" / "sagemaker.md").read_text()
     assert all(action.partition(":")[2] in text for action in allowed(policy))
+
+
+def test_defaults_that_are_said_to_differ_are_these() -> None:
+    from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions
+    from cloudtune.searchers.bore_searcher import BOREOptions
+    from cloudtune.searchers.kde_searcher import KDEOptions
+
+    options = {"bayesopt": BayesianOptimizationOptions(), "kde": KDEOptions(), "bore": BOREOptions()}
+    text = (ROOT / "docs/from-syne-tune.md").read_text()
+    rows = re.findall(r"\| `(\w+)`: `(\w+)` \| `([^`]+)`[^|]* \| `([^`]+)`", text)
+    assert len(rows) == 9
+    for searcher, option, _, here in rows:
+        assert repr(getattr(options[searcher], option)) == repr(ast.literal_eval(here)), option
+
+
+@pytest.mark.parametrize(("page", "least"), [("searchers.md", 12), ("bayesian-optimization.md", 15)])
+def test_defaults_in_tables_of_options_hold(page: str, least: int) -> None:
+    from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions
+    from cloudtune.searchers.bore_searcher import BOREOptions
+    from cloudtune.searchers.kde_searcher import KDEOptions
+    from cloudtune.searchers.random_searcher import RandomOptions
+
+    kinds = [BayesianOptimizationOptions, BOREOptions, KDEOptions, RandomOptions]
+    known = {option.name: option.default for kind in kinds for option in dataclasses.fields(kind)}
+    checked = 0
+    for names, values in re.findall(r"^\| (`[a-z_`, ]+`) \| ([^|]+) \|", (ROOT / "docs" / page).read_text(), re.M):
+        if values == "default":
+            continue
+        defaults = [ast.literal_eval(value.strip("` ")) for value in re.split(", (?![^{]*})", values)]
+        for name, default in zip(re.findall(r"`(\w+)`", names), defaults, strict=True):
+            if known.get(name, dataclasses.MISSING) is not dataclasses.MISSING:
+                assert known[name] == default, name
+                checked += 1
+    assert checked >= least

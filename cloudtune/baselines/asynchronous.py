@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 from cloudtune.options import named_options
 from cloudtune.schedulers.hyperband import HyperbandScheduler
 from cloudtune.schedulers.hyperband_options import SearcherData
+from cloudtune.schedulers.setup import NOT_HERE
 from cloudtune.trial import Mode
 
 
-@named_options()
+@named_options(NOT_HERE)
 class ASHA(HyperbandScheduler):
     """Asynchronous successive halving of random configurations (Li et al. 2020). Arguments: ``HyperbandScheduler``."""
 
@@ -66,7 +67,7 @@ class ASHA(HyperbandScheduler):
         )
 
 
-@named_options()
+@named_options(NOT_HERE)
 class PASHA(HyperbandScheduler):
     """ASHA that allows more resource only as long as that changes who is best (Bohdal et al. 2023).
 
@@ -86,7 +87,11 @@ class PASHA(HyperbandScheduler):
         reduction_factor: float | None = None,
         rung_increment: int | None = None,
         rung_levels: Sequence[int] | None = None,
+        brackets: int = 1,
+        rung_system_per_bracket: bool = False,
+        searcher_data: SearcherData = "rungs",
         rung_system_kwargs: Mapping[str, Any] | None = None,
+        early_checkpoint_removal_kwargs: Mapping[str, Any] | None = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         random_seed: int | None = None,
         search_options: Mapping[str, Any] | None = None,
@@ -107,7 +112,11 @@ class PASHA(HyperbandScheduler):
             reduction_factor=reduction_factor,
             rung_increment=rung_increment,
             rung_levels=rung_levels,
+            brackets=brackets,
+            rung_system_per_bracket=rung_system_per_bracket,
+            searcher_data=searcher_data,
             rung_system_kwargs=rung_system_kwargs,
+            early_checkpoint_removal_kwargs=early_checkpoint_removal_kwargs,
         )
 
 

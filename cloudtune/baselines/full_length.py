@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from cloudtune.errors import OptionError
 from cloudtune.options import named_options
 from cloudtune.schedulers.fifo import FIFOScheduler
+from cloudtune.schedulers.setup import NOT_HERE
 from cloudtune.trial import Mode
 
 
-@named_options()
+def _with(own: Mapping[str, Any], search_options: object) -> Mapping[str, Any]:
+    """``search_options`` with those that are arguments here. Raises ``OptionError`` for one that is given twice."""
+    given = {} if search_options is None else search_options
+    if not isinstance(given, Mapping):
+        raise OptionError(f"search_options is {search_options!r}", 'give a dict, {"debug_log": False} for example')
+    for name, value in own.items():
+        if name in given:
+            raise OptionError(
+                f"search_options has {name}={given[name]!r}, beside {name}={value!r}", f"give {name} as an argument"
+            )
+    return {**given, **own}
+
+
+@named_options(NOT_HERE)
 class _FullLength(FIFOScheduler):
     """``FIFOScheduler`` with the searcher ``SEARCHER``. Arguments: as there."""
 
@@ -80,7 +95,7 @@ class CQR(_FullLength):
     SEARCHER = "cqr"
 
 
-@named_options()
+@named_options(NOT_HERE)
 class REA(_FullLength):
     """Regularized evolution (Real et al. 2019), with a population of the youngest ``population_size`` trials.
 
@@ -103,20 +118,20 @@ class REA(_FullLength):
         max_resource_attr: str | None = None,
         max_t: int | None = None,
     ) -> None:
-        options = {"population_size": population_size, "sample_size": sample_size, **(search_options or {})}
+        own = {"population_size": population_size, "sample_size": sample_size}
         super().__init__(
             config_space,
             metric,
             mode=mode,
             points_to_evaluate=points_to_evaluate,
             random_seed=random_seed,
-            search_options=options,
+            search_options=_with(own, search_options),
             max_resource_attr=max_resource_attr,
             max_t=max_t,
         )
 
 
-@named_options()
+@named_options(NOT_HERE)
 class ConstrainedBayesianOptimization(_FullLength):
     """Minimizes the metric among configurations whose ``constraint_attr`` is at most 0 (Gardner et al. 2014).
 
@@ -144,7 +159,7 @@ class ConstrainedBayesianOptimization(_FullLength):
             mode=mode,
             points_to_evaluate=points_to_evaluate,
             random_seed=random_seed,
-            search_options={"constraint_attr": constraint_attr, **(search_options or {})},
+            search_options=_with({"constraint_attr": constraint_attr}, search_options),
             max_resource_attr=max_resource_attr,
             max_t=max_t,
         )

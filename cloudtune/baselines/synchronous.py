@@ -84,6 +84,7 @@ class DEHB(GeometricDifferentialEvolutionHyperbandScheduler):
         mutation_factor: float = 0.5,
         crossover_probability: float = 0.5,
         support_pause_resume: bool = True,
+        searcher_data: SearcherData = "rungs",
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         random_seed: int | None = None,
         search_options: Mapping[str, Any] | None = None,
@@ -104,4 +105,5 @@ class DEHB(GeometricDifferentialEvolutionHyperbandScheduler):
             mutation_factor=mutation_factor,
             crossover_probability=crossover_probability,
             support_pause_resume=support_pause_resume,
+            searcher_data=searcher_data,
         )

@@ -149,6 +149,4 @@ def _with_surrogate(
     for name in options:
         if name not in _SURROGATE_OPTIONS:
             raise OptionError(f"add_surrogate_kwargs has {name!r}", nearest_name(name, _SURROGATE_OPTIONS))
-    if options.get("predict_curves", True) is None:
-        options = {**options, "predict_curves": True}
     return add_surrogate(blackbox, make_surrogate(surrogate, surrogate_kwargs), space, **options)

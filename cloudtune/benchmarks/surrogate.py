@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from cloudtune.benchmarks.blackbox import Array, Blackbox
 from cloudtune.benchmarks.optional import needed
 from cloudtune.errors import OptionError
-from cloudtune.options import nearest_name
+from cloudtune.options import check_count, nearest_name
 from cloudtune.space.unit_cube import UnitCube
 from cloudtune.trial import Config
 
@@ -122,6 +122,8 @@ class BlackboxSurrogate(Blackbox):
             raise OptionError(f"{len(X)} rows for {num_seeds} seeds", "every seed has equally many")
         if fit_differences and not self._curves:
             raise OptionError("fit_differences needs whole curves", "give predict_curves=True")
+        if max_fit_samples is not None:
+            check_count("max_fit_samples", max_fit_samples, 1)
         inputs = self._inputs(X)
         if self._differences:
             targets = self._differenced(targets)
@@ -173,17 +175,18 @@ def add_surrogate(
     blackbox: Blackbox,
     surrogate: str | Regressor | None = None,
     configuration_space: Mapping[str, Any] | None = None,
-    predict_curves: bool = True,
+    predict_curves: bool | None = True,
     separate_seeds: bool = False,
-    fit_differences: Sequence[str] = (),
+    fit_differences: Sequence[str] | None = (),
     max_fit_samples: int | None = None,
 ) -> BlackboxSurrogate:
     """A blackbox that knows its whole ``configuration_space``, from what another has evaluated.
 
     ``configuration_space``: default: the other's, whose domains are finite where it is a table. ``separate_seeds``: a
-    model for each seed; otherwise there is one, fitted on all. The rest is documented at ``BlackboxSurrogate``.
+    model for each seed; otherwise there is one, fitted on all. None stands for a default. The rest is documented at
+    ``BlackboxSurrogate``.
     """
-    curves = predict_curves and bool(blackbox.fidelity_space)
+    curves = predict_curves in (None, True) and bool(blackbox.fidelity_space)
     known, targets = blackbox.hyperparameter_objectives_values(predict_curves=curves)
     return BlackboxSurrogate(
         known,
@@ -195,7 +198,7 @@ def add_surrogate(
         make_surrogate(surrogate),
         curves,
         blackbox.num_seeds if separate_seeds else 1,
-        fit_differences,
+        fit_differences or (),
         max_fit_samples,
     )
 
@@ -220,10 +223,17 @@ def _fitted(model: Regressor, inputs: Array, targets: Array) -> Regressor:
     fresh: Regressor = clone(model)
     if targets.shape[1] == 1:
         fresh.fit(inputs, targets[:, 0])
-        return fresh
+    else:
+        try:
+            fresh.fit(inputs, targets)
+        except ValueError:  # this kind predicts one number
+            fresh = needed("sklearn.multioutput", "surrogates").MultiOutputRegressor(clone(model))
+            fresh.fit(inputs, targets)
     try:
-        fresh.fit(inputs, targets)
-    except ValueError:  # this kind predicts one number
-        fresh = needed("sklearn.multioutput", "surrogates").MultiOutputRegressor(clone(model))
-        fresh.fit(inputs, targets)
+        fresh.predict(inputs[:1])
+    except ValueError as error:
+        raise OptionError(
+            f"surrogate={model!r} can't predict from {len(inputs)} evaluations: {error}",
+            "leave it out, or lower n_neighbors: the nearest one is enough",
+        ) from error
     return fresh

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from zlib import crc32
@@ -12,7 +13,6 @@ from numpy.typing import ArrayLike
 
 from cloudtune.benchmarks.blackbox import Array, Blackbox
 from cloudtune.errors import ConfigSpaceError, OptionError
-from cloudtune.options import check_seconds
 from cloudtune.space.unit_cube import UnitCube
 from cloudtune.trial import Config
 
@@ -29,7 +29,8 @@ class Noisy(Blackbox):
             num_seeds,
         )
         for name, value in std.items():
-            check_seconds(f"std of {name}", value, "give 0 or more, 0.01 for example")
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+                raise OptionError(f"the noise of {name!r} is {value!r}", "give a standard deviation of 0 or more")
         self._blackbox = blackbox
         self._random_seed = random_seed
         self._std = np.zeros(len(self.objectives_names))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import pairwise
@@ -16,6 +14,7 @@ from cloudtune.schedulers.halving_rules import comes_to
 from cloudtune.schedulers.objective import as_number, checked_name, missing
 from cloudtune.schedulers.rung_systems import Promotion, RungSetting, Verdict
 from cloudtune.schedulers.rungs import WORST, Rung
+from cloudtune.searchers.attempt_costs import AttemptCosts
 from cloudtune.trial import Metrics
 
 
@@ -122,54 +121,21 @@ class CostShare:
         return cost * self._denominator <= self._cost * self._numerator
 
 
-@dataclass(slots=True)
-class _Account:
-    """Of one trial: resources it has reported, increasing, and what it had cost by each."""
-
-    resources: list[float] = field(default_factory=list)
-    totals: list[float] = field(default_factory=list)
-    offset: float = 0.0
-    """What the work cost that the present attempt builds on."""
-    cost: float = 0.0
-    """What the present attempt had cost when it said so last."""
-    fresh: bool = True
-    """Whether the next report is the first one of an attempt."""
-
-
 class TotalCosts:
-    """What trials have cost in all, though scripts report the cost of their present attempt only.
-
-    An attempt builds on the work that it doesn't repeat. Its first report tells: if that is for resource r, what had
-    been reported below r was in its checkpoint. So a trial that starts again from scratch costs as if it were new.
-    Costs that fall are those of another attempt, or of another machine after an interruption, which nobody announces.
-    A cost that is negative or no finite number counts as none.
-    """
+    """What trials have cost in all, by what they report: see ``AttemptCosts``."""
 
     def __init__(self, cost_attr: str) -> None:
         self._cost_attr = cost_attr
-        self._accounts: dict[int, _Account] = {}
+        self._costs = AttemptCosts()
 
     def total(self, trial_id: int) -> float:
         """Up to its last report; 0 if there is none."""
-        account = self._accounts.get(trial_id)
-        return account.totals[-1] if account is not None and account.totals else 0.0
+        return self._costs.total(trial_id)
 
     def hear(self, trial_id: int, resource: float, key: float, result: Metrics) -> None:
         if self._cost_attr not in result:
             raise missing(self._cost_attr, result, trial_id)
-        cost = as_number(result[self._cost_attr])
-        is_known = math.isfinite(cost) and cost >= 0
-        account = self._accounts.setdefault(trial_id, _Account())
-        place = bisect_left(account.resources, resource)
-        if account.fresh or (is_known and cost < account.cost):
-            account.fresh, account.cost = False, 0.0
-            account.offset = account.totals[place - 1] if place else 0.0
-        if is_known:
-            account.cost = cost
-        total = account.offset + (cost if is_known else 0.0)
-        del account.resources[place:], account.totals[place:]
-        account.resources.append(resource)
-        account.totals.append(total)
+        self._costs.report(trial_id, resource, as_number(result[self._cost_attr]))
 
     def relaunched(self, trial_id: int) -> None:
-        self._accounts.setdefault(trial_id, _Account()).fresh = True
+        self._costs.relaunched(trial_id)

@@ -9,23 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from cloudtune.errors import MetricError, OptionError
+from cloudtune.errors import OptionError
 from cloudtune.options import check_flag, named_options
-from cloudtune.schedulers.base import Decision, NotNow, Start, Suggestion, TrialScheduler
+from cloudtune.schedulers.base import NotNow, Start, Suggestion
 from cloudtune.schedulers.differential_evolution import PARENTS, Array, Member, Populations, crossed, mutant
 from cloudtune.schedulers.hyperband_options import SearcherData
 from cloudtune.schedulers.objective import Objective, check_distinct
 from cloudtune.schedulers.rung_levels import positive_integer
-from cloudtune.schedulers.setup import searcher_for, searcher_name, start
+from cloudtune.schedulers.setup import start
 from cloudtune.schedulers.sync_brackets import Ascent, Bracket, Filled, Place
 from cloudtune.schedulers.sync_options import SyncOptions, checked_bracket, geometric_brackets
 from cloudtune.schedulers.sync_trials import SyncTrials
+from cloudtune.schedulers.synchronous import SynchronousScheduler
 from cloudtune.searchers.base import Searcher
+from cloudtune.searchers.factory import searcher_for
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.random_searcher import RandomSearcher
 from cloudtune.searchers.seeding import checked_seed, generator
 from cloudtune.space import UnitCube, config_to_match_string, validate_config_space
-from cloudtune.trial import Metrics, Mode, Trial
+from cloudtune.trial import Mode, Trial
 
 MAX_RETRIES = 50
 """Offspring that were all launched before, until a configuration is drawn at random instead."""
@@ -51,7 +53,7 @@ class EvolutionOptions:
 
 
 @named_options()
-class DifferentialEvolutionHyperbandScheduler(TrialScheduler):
+class DifferentialEvolutionHyperbandScheduler(SynchronousScheduler):
     """DEHB (Awad et al. 2021) with the rungs of its first bracket as they are given.
 
     The first bracket is one of synchronous successive halving, with configurations of the searcher. What was
@@ -111,18 +113,14 @@ class DifferentialEvolutionHyperbandScheduler(TrialScheduler):
         self.num_brackets_per_iteration = _checked_count(num_brackets_per_iteration, len(self.rungs_first_bracket))
         limit = self._options.limit(config_space, self.rungs_first_bracket[-1].level)
         self.max_resource_level = limit.max_t
-        """The most a trial may use."""
         _check_points(points_to_evaluate, self.rungs_first_bracket[0].size)
         self.random_seed = checked_seed(random_seed)
         problem = SearchProblem(
             config_space, points_to_evaluate, self.random_seed, (metric,), (mode,), resource_attr, limit.max_t
         )
         self.searcher = searcher_for(searcher, problem, search_options)
-        self._fresh = (
-            self.searcher
-            if isinstance(self.searcher, RandomSearcher)
-            else RandomSearcher(config_space, points_to_evaluate=[], random_seed=self.random_seed)
-        )
+        self._fresh = self.searcher if isinstance(self.searcher, RandomSearcher) else self._random(search_options or {})
+        """Knows which configurations may be evolved."""
         self._cube = UnitCube(config_space)
         self._vectors: dict[int, Array] = {}
         self._populations = Populations({level: size for size, level in self.rungs_first_bracket})
@@ -134,6 +132,15 @@ class DifferentialEvolutionHyperbandScheduler(TrialScheduler):
             self._make_bracket,
             on_filled=self._select,
             belongs=self._belongs,
+        )
+
+    def _random(self, search_options: Mapping[str, Any]) -> RandomSearcher:
+        return RandomSearcher(
+            self.config_space,
+            points_to_evaluate=[],
+            random_seed=self.random_seed,
+            allow_duplicates=search_options.get("allow_duplicates", False),
+            restrict_configurations=search_options.get("restrict_configurations"),
         )
 
     def _make_bracket(self, number: int, outlook: Callable[[int, int], float | None]) -> Bracket:
@@ -201,7 +208,7 @@ class DifferentialEvolutionHyperbandScheduler(TrialScheduler):
 
     # -- what has happened -----------------------------------------------------------------------------------------
 
-    def _known(self, trial: Trial) -> Trial:
+    def _heard(self, trial: Trial) -> Trial:
         """Remember a new trial; what it carries is the searcher's only if the searcher proposed it."""
         if trial.trial_id in self._trials.runs:
             return trial
@@ -231,74 +238,24 @@ class DifferentialEvolutionHyperbandScheduler(TrialScheduler):
             trial.config, self.config_space
         )
 
-    def on_trial_add(self, trial: Trial) -> None:
-        self._trials.on_trial_add(self._known(trial))
-
-    def on_trial_resume(self, trial: Trial) -> None:
-        self._trials.on_trial_resume(self._known(trial))
-
-    def on_trial_result(self, trial: Trial, result: Metrics) -> Decision:
-        return self._trials.on_trial_result(self._known(trial), result)
-
-    def on_late_result(self, trial: Trial, result: Metrics) -> None:
-        self._trials.on_late_result(self._known(trial), result)
-
-    def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
-        self._trials.on_trial_complete(self._known(trial), result)
-
     def on_trial_error(self, trial: Trial) -> None:
-        self._trials.on_trial_error(self._known(trial))
+        super().on_trial_error(trial)
         if self._fresh is not self.searcher:
             self._fresh.on_trial_error(trial.trial_id)
 
-    def on_trial_remove(self, trial: Trial) -> None:
-        self._trials.on_trial_remove(self._known(trial))
-
-    def trials_checkpoints_can_be_removed(self) -> Sequence[int]:
-        """Paused trials of the first bracket that will never be resumed; each named once."""
-        return self._trials.named_removable()
-
     # -- what it says about itself -----------------------------------------------------------------------------------
-
-    def metric_names(self) -> Sequence[str]:
-        return [self._objective.metric]
-
-    def metric_mode(self) -> Mode:
-        return self._objective.mode
-
-    @property
-    def resource_attr(self) -> str:
-        return self._options.resource_attr
-
-    @property
-    def max_resource_attr(self) -> str | None:
-        return self._options.max_resource_attr
-
-    @property
-    def searcher_data(self) -> SearcherData:
-        return self._options.searcher_data
 
     def population(self, level: int) -> list[Member]:
         """Members of this level with a finite result, best first."""
         return self._populations.ranked(level)
 
-    def complaint(self) -> MetricError | None:
-        return self.searcher.complaint()
-
-    def metadata(self) -> dict[str, Any]:
+    def _own_metadata(self) -> dict[str, Any]:
         return {
-            **super().metadata(),
-            "searcher": searcher_name(self.searcher),
-            "random_seed": self.random_seed,
-            "resource_attr": self.resource_attr,
-            "max_resource_attr": self.max_resource_attr,
-            "max_resource_level": self.max_resource_level,
             "rungs_first_bracket": [list(rung) for rung in self.rungs_first_bracket],
             "num_brackets_per_iteration": self.num_brackets_per_iteration,
             "mutation_factor": self._evolution.mutation_factor,
             "crossover_probability": self._evolution.crossover_probability,
             "support_pause_resume": self._evolution.support_pause_resume,
-            "searcher_data": self.searcher_data,
         }
 
 

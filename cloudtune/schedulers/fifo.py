@@ -10,8 +10,9 @@ from cloudtune.options import named_options
 from cloudtune.schedulers.base import Action, Decision, NotNow, Reason, Suggestion, TrialScheduler
 from cloudtune.schedulers.max_resource import infer_max_resource
 from cloudtune.schedulers.objective import checked_mode, checked_name, missing
-from cloudtune.schedulers.setup import searcher_for, searcher_name, start, tell_of_new_trial
+from cloudtune.schedulers.setup import NOT_HERE, searcher_name, start, tell_of_new_trial
 from cloudtune.searchers.base import Searcher
+from cloudtune.searchers.factory import searcher_for
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.seeding import checked_seed
 from cloudtune.space import validate_config_space
@@ -20,7 +21,7 @@ from cloudtune.trial import Metrics, Mode, Trial
 _GO_ON = Decision(Action.CONTINUE, Reason("every trial runs to its end"))
 
 
-@named_options()
+@named_options(NOT_HERE)
 class FIFOScheduler(TrialScheduler):
     """Starts what its searcher proposes, and neither stops nor pauses anything.
 

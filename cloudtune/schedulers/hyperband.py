@@ -27,8 +27,9 @@ from cloudtune.schedulers.objective import Objective, as_number, check_distinct,
 from cloudtune.schedulers.progress import Arrival, Phase, Progress
 from cloudtune.schedulers.rung_systems import PausedTrial, Promotion, RungRule, RungSetting, RungSystem
 from cloudtune.schedulers.rungs import WORST, Rung
-from cloudtune.schedulers.setup import searcher_for, searcher_name, start, tell_of_new_trial
+from cloudtune.schedulers.setup import NOT_HERE, searcher_name, start, tell_of_new_trial
 from cloudtune.searchers.base import Searcher
+from cloudtune.searchers.factory import searcher_for
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.random_searcher import RandomSearcher
 from cloudtune.searchers.seeding import Uniforms, checked_seed
@@ -36,7 +37,7 @@ from cloudtune.space import impute_points_to_evaluate, validate_config_space
 from cloudtune.trial import Config, Metrics, Mode, Trial
 
 
-@named_options()
+@named_options(NOT_HERE)
 class HyperbandScheduler(TrialScheduler):
     """Asynchronous successive halving (``brackets=1``, "ASHA") and Hyperband.
 
@@ -274,6 +275,7 @@ class HyperbandScheduler(TrialScheduler):
             if resource is not None:
                 key = self._objective.key(self._objective.value(result, trial.trial_id))
                 listener.hear(trial.trial_id, resource, key, result)
+        self.searcher.on_result(trial.trial_id, trial.config, result, update=False)
 
     def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
         progress = self._progress(trial)

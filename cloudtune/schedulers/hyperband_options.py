@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias
 
 from cloudtune.errors import OptionError
-from cloudtune.options import nearest_name
+from cloudtune.options import check_flag, nearest_name
 from cloudtune.schedulers.cost_promotion import CostPromotionOptions
 from cloudtune.schedulers.halving_rules import PromotionOptions, StoppingOptions
 from cloudtune.schedulers.max_resource import MaxResource, check_not_tuned, infer_max_resource
@@ -66,6 +66,7 @@ class HyperbandOptions:
         if self.searcher_data not in ("rungs", "all"):
             hint = nearest_name(str(self.searcher_data), ("rungs", "all"))
             raise OptionError(f"searcher_data {self.searcher_data!r} is not known", hint)
+        check_flag("rung_system_per_bracket", self.rung_system_per_bracket)
 
     def plan(self, config_space: Mapping[str, Any], pauses: bool) -> RungPlan:
         """Which rungs there are in this space, for a type that pauses or not.
@@ -111,6 +112,10 @@ def rule_options(type: str, rung_system_kwargs: object, cost_attr: str | None) -
         if name not in known:
             hint = nearest_name(str(name), known) if known else "this type has no such options"
             raise OptionError(f"rung_system_kwargs: {name!r} is not known for type={type!r}", hint)
+    if cost_attr is not None and given.get("cost_attr", cost_attr) != cost_attr:
+        raise OptionError(
+            f"cost_attr={cost_attr!r}, and rung_system_kwargs has cost_attr={given['cost_attr']!r}", "give one of them"
+        )
     return kind(**(given if cost_attr is None else {**given, "cost_attr": cost_attr}))
 
 

@@ -11,6 +11,7 @@ from cloudtune.schedulers.base import Reason, TrialScheduler
 from cloudtune.schedulers.early_termination import EarlyTermination
 from cloudtune.schedulers.objective import Objective
 from cloudtune.schedulers.order_statistics import quantile
+from cloudtune.schedulers.rungs import WORST
 from cloudtune.schedulers.termination_policies import Course, Judge, check_amount, check_fraction
 
 
@@ -25,7 +26,8 @@ class MedianStoppingRule(EarlyTermination):
 
     :param scheduler: proposes trials, and decides about those that go on; its mode counts.
     :param resource_attr: what reports call the units of work done. Scripts should report at the same levels.
-    :param running_average: compare averages over all of a trial's reports so far, rather than single results.
+    :param running_average: compare averages over all of a trial's reports so far, rather than single results. A result
+        that is no finite number ranks last at its resource, and is no part of later averages.
     :param metric: default: the scheduler's first.
     :param grace_time: results at this resource and below it are not judged.
     :param grace_population: so many trials must have come to a level, the judged one counted.
@@ -81,7 +83,7 @@ class _RankJudge:
         course.add(key)
         if resource <= rule.grace_time:
             return None
-        reached = course.mean if rule.running_average else key
+        reached = course.mean if rule.running_average and key < WORST else key
         results = self._results[resource]
         insort(results, reached)
         if len(results) < rule.grace_population:

@@ -168,6 +168,10 @@ class SyncTrials:
         if self._take_in(run, trial, resource, value, result):
             self._settle(run, trial.trial_id)
 
+    def on_repeated_result(self, trial: Trial, result: Metrics) -> None:
+        self._run(trial)
+        self._searcher.on_result(trial.trial_id, trial.config, result, update=False)
+
     def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
         run = self._run(trial)
         if self._objective.metric in result and self._options.resource_attr in result:

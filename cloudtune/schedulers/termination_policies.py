@@ -79,19 +79,23 @@ class _Intervals:
 
 
 class Course:
-    """What a trial has reported so far: how many times, the best key and the mean of all."""
+    """What a trial has reported so far: how many times, the best key, and the mean of those that were finite numbers;
+    ``WORST`` as long as none was."""
 
     def __init__(self) -> None:
         self.reports = 0
         self.best = WORST
-        self.mean = 0.0
+        self.mean = WORST
+        self._finite = 0
 
     def add(self, key: float) -> None:
         self.reports += 1
         self.best = min(self.best, key)
-        if self.mean < WORST:
+        if key < WORST:
+            self._finite += 1
+            before = key if self._finite == 1 else self.mean
             # no sum that grows beyond what a float holds, and of equal results their mean
-            self.mean = max(self.best, self.mean + (key / self.reports - self.mean / self.reports))
+            self.mean = max(self.best, before + (key / self._finite - before / self._finite))
 
 
 # -- bandit ------------------------------------------------------------------------------------------------------------

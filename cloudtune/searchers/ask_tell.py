@@ -13,7 +13,7 @@ import numpy as np
 from cloudtune.errors import MetricError, OptionError
 from cloudtune.options import check_count, named_arguments, named_options, nearest_name
 from cloudtune.searchers.base import Searcher
-from cloudtune.searchers.factory import make_searcher
+from cloudtune.searchers.factory import searcher_for
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.seeding import checked_seed
 from cloudtune.space import config_space_from_json_dict, config_space_to_json_dict, validate_config_space
@@ -84,7 +84,7 @@ class AskTell:
         self._problem = SearchProblem(config_space, points_to_evaluate, self.random_seed, (metric,), (mode,))
         self._search_options = search_options
         self._name = searcher if isinstance(searcher, str) else None
-        self.searcher = _searcher(searcher, self._problem, search_options)
+        self.searcher = searcher_for(searcher, self._problem, search_options)
         self._trials: list[AskedTrial] = []
         self._events: list[_Event] = []
 
@@ -255,22 +255,6 @@ class AskTell:
         for kind, trial_id, *rest in state["events"]:
             restored._happen(_Event(kind, trial_id, *rest))
         return restored
-
-
-def _searcher(searcher: str | Searcher, problem: SearchProblem, search_options: Mapping[str, Any] | None) -> Searcher:
-    if search_options is not None and not isinstance(search_options, Mapping):
-        raise OptionError(f"search_options is {search_options!r}", 'give a dict, {"debug_log": False} for example')
-    if isinstance(searcher, str):
-        return make_searcher(searcher, problem, search_options)
-    if not isinstance(searcher, Searcher):
-        raise OptionError(f"searcher is {searcher!r}", 'give a name such as "bayesopt", or a Searcher')
-    for name, value in (("points_to_evaluate", problem.points_to_evaluate), ("search_options", search_options)):
-        if value:
-            raise OptionError(
-                f"{name} is given with a {type(searcher).__name__} object", f"give {name} to the searcher"
-            )
-    searcher.check_fits(problem)
-    return searcher
 
 
 def _is_number(value: object) -> bool:

@@ -53,7 +53,10 @@ class Searcher(ABC):
         """A result of this trial is expected, at ``resource`` units of work for multi-fidelity schedulers."""
 
     def on_result(self, trial_id: int, config: Config, result: Metrics, update: bool) -> None:
-        """A report; ``update`` tells whether the scheduler wants it among the data of the model."""
+        """A report; ``update`` tells whether the scheduler wants it among the data of the model.
+
+        Of work that a resumed trial does once more, too, without ``update``: what it costs may be of interest.
+        """
 
     def remove_case(self, trial_id: int, resource: int) -> None:
         """Take one earlier result out of the data again."""

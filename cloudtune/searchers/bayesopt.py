@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 from cloudtune.errors import OptionError
 from cloudtune.searchers.acquisition_search import SearchEffort
 from cloudtune.searchers.base import Searcher
-from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions, check_not_transfer
+from cloudtune.searchers.batches import one_by_one
+from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions, check_is_here
 from cloudtune.searchers.factory import several_options_from
 from cloudtune.searchers.modelled import Modelled
 from cloudtune.searchers.observations import Observations, check_same
@@ -51,7 +51,8 @@ class BayesianOptimizationSearcher(Searcher):
     :param surrogate: a model of your own (``cloudtune.surrogates.prediction.Surrogate``); None for the Gaussian
         process.
     :param acquisition: of your own; None for the one that the options name.
-    :param max_t: the most a trial may use, of a scheduler with resources; ``opt_skip_num_max_resource`` needs it.
+    :param max_t: the most a trial may use, of a scheduler with resources, whose results ``observations`` tell apart;
+        ``opt_skip_num_max_resource`` needs it.
 
     The n-th proposal depends on the seed, n, what has been told, and what earlier proposals carried: the model's
     hyperparameters, which later fits start from or use again. Jones et al. 1998, "Efficient global optimization of
@@ -93,18 +94,7 @@ class BayesianOptimizationSearcher(Searcher):
 
     def suggest_batch(self, trial_ids: Sequence[int]) -> list[Config]:
         """For several trials at once: each as if those before it had been launched; fewer if no more are left."""
-        other = copy.deepcopy(self)  # asking changes nothing
-        configs: list[Config] = []
-        for trial_id in trial_ids:
-            config = other.suggest(trial_id)
-            if config is None:
-                break
-            carried = other.carried(trial_id)
-            if carried is not None:
-                other.on_carried(trial_id, carried)
-            other.on_trial_add(trial_id, config)
-            configs.append(config)
-        return configs
+        return one_by_one(self, trial_ids)
 
     def carried(self, trial_id: int) -> Mapping[str, Any] | None:
         return self._proposed(trial_id).carried
@@ -146,7 +136,7 @@ class BayesianOptimizationSearcher(Searcher):
     # -- what happens --------------------------------------------------------------------------------------------------
 
     def check_fits(self, problem: SearchProblem) -> None:
-        check_same(problem, self._observations.metric, self._observations.mode, "searcher")
+        check_same(problem, self._observations, self._random.config_space)
 
     def on_carried(self, trial_id: int, carried: Mapping[str, Any]) -> None:
         self._calls += 1
@@ -181,10 +171,11 @@ class BayesianOptimizationSearcher(Searcher):
 
 
 def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
-    check_not_transfer(given)
+    check_is_here(given)
     random_options, options = several_options_from((RandomOptions, BayesianOptimizationOptions), given)
     random = random_searcher(problem, random_options)
-    return BayesianOptimizationSearcher(random, Observations.of(problem), options, max_t=problem.max_t)
+    max_t = None if problem.resource_attr is None else problem.max_t
+    return BayesianOptimizationSearcher(random, Observations.of(problem), options, max_t=max_t)
 
 
 def proposer(random: RandomSearcher, options: BayesianOptimizationOptions) -> Proposer:

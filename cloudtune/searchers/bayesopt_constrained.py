@@ -12,7 +12,7 @@ import numpy as np
 from cloudtune.errors import OptionError
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.bayesopt import gaussian_process, proposer
-from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions, check_not_transfer
+from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions, check_is_here
 from cloudtune.searchers.factory import several_options_from
 from cloudtune.searchers.guided import Carried, GuidedSearcher, Judgement
 from cloudtune.searchers.lattice import Array
@@ -51,7 +51,7 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
     A constraint that is no finite number, or is not reported, is not kept. Before there is a feasible trial, the one
     proposed is most likely to be feasible.
     """
-    check_not_transfer(given)
+    check_is_here(given)
     kinds = (RandomOptions, BayesianOptimizationOptions, ConstraintOptions)
     random_options, options, constraint = several_options_from(kinds, given)
     check_improvement(options)
@@ -75,9 +75,8 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
         random,
         proposer(random, options),
         guide,
-        (objectives, constraints),
-        problem.metric,
-        problem.mode,
+        objectives,
+        (constraints,),
         constraint.constraint_attr,
         "bayesopt_constrained",
     )

@@ -11,7 +11,7 @@ from cloudtune.errors import OptionError
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.bayesopt import gaussian_process, proposer
 from cloudtune.searchers.bayesopt_constrained import check_improvement
-from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions, check_not_transfer
+from cloudtune.searchers.bayesopt_options import BayesianOptimizationOptions, check_is_here
 from cloudtune.searchers.cost_models import CostFeatures, cost_features
 from cloudtune.searchers.cost_records import Account, LogCosts
 from cloudtune.searchers.cost_scores import CostModel, CostToResource, SmoothCost
@@ -31,7 +31,8 @@ OBJECTIVE, COST = "objective", "cost"
 class CostOptions:
     """``search_options`` of ``searcher="bayesopt_cost"``, besides those of Bayesian optimization.
 
-    - ``cost_attr``: the metric that says what a trial has cost so far, from its start on; above 0.
+    - ``cost_attr``: the metric that says what a trial has cost so far, above 0: since its start or, of one that was
+      paused, since it was resumed. Costs of earlier attempts are added to it.
     - ``resource_attr``: the metric that counts units of work. With it (or with the scheduler's) the cost is read from
       every report, and a linear model says what it costs to come to a resource; without, it is read at the end of a
       trial, and a Gaussian process of its logarithm says what the next one costs.
@@ -57,7 +58,9 @@ class CostOptions:
                 f"search_options: resource_attr is {self.resource_attr!r}", "name the metric that counts units of work"
             )
         if not _is_number(self.exponent_cost) or not 0 < self.exponent_cost <= 1:
-            raise OptionError(f"search_options: exponent_cost is {self.exponent_cost!r}", "give a number up to 1")
+            raise OptionError(
+                f"search_options: exponent_cost is {self.exponent_cost!r}", "give a number above 0, up to 1"
+            )
         budget = self.cost_budget
         if budget is not None and (not _is_number(budget) or not 0 < budget < math.inf):
             raise OptionError(f"search_options: cost_budget is {budget!r}", "give it in units of the cost, or None")
@@ -72,7 +75,7 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
 
     With ``cost_budget``: Lee et al. 2020, "Cost-aware Bayesian optimization", section 3 (EI-cool).
     """
-    check_not_transfer(given)
+    check_is_here(given)
     kinds = (RandomOptions, BayesianOptimizationOptions, CostOptions)
     random_options, options, cost = several_options_from(kinds, given)
     check_improvement(options)
@@ -98,9 +101,8 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
         random,
         proposer(random, options),
         guide,
-        (objectives, account, logarithms),
-        problem.metric,
-        problem.mode,
+        objectives,
+        (account, logarithms),
         cost.cost_attr,
         "bayesopt_cost",
     )

@@ -143,15 +143,26 @@ def reward_shift(map_reward: object) -> float | None:
     return shift if math.isfinite(shift) else None
 
 
-def check_not_transfer(given: Mapping[str, Any]) -> None:
-    """Raises ``OptionError`` for options of a model that learns from other tasks, which isn't there."""
+def check_is_here(given: Mapping[str, Any]) -> None:
+    """Raises ``OptionError`` for options of models that aren't there: of other tasks, and of several rungs at once."""
     for name in given:
-        if name.startswith("transfer_learning_"):
+        if str(name).startswith("transfer_learning_"):
             raise OptionError(
                 f"search_options has {name!r}",
                 "models that learn from earlier tasks are not there; "
                 "give the best configurations of these as points_to_evaluate",
             )
+        if name in _OF_SEVERAL_RUNGS:
+            raise OptionError(
+                f"search_options has {name!r}",
+                "models of several rungs are not there: leave it out, and the model learns at one of them",
+            )
+
+
+_OF_SEVERAL_RUNGS = (
+    *("model", "gp_resource_kernel", "resource_acq", "separate_noise_variances"),
+    *("issm_gamma_one", "expdecay_normalize_inputs"),
+)
 
 
 def _check_acquisition(name: str, arguments: Mapping[str, Any]) -> None:

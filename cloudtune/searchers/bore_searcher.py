@@ -70,8 +70,9 @@ class BOREOptions:
         if self.gamma in (0, 1):
             raise OptionError(f"gamma={self.gamma!r}: neither group may be empty", "0.25 is usual")
         if isinstance(self.classifier, str) and self.classifier not in CLASSIFIERS:
+            hint = "'rf' is as good, or give a function" if self.classifier == "xgboost" else ""
             raise OptionError(
-                f"classifier={self.classifier!r} is not known", nearest_name(self.classifier, CLASSIFIERS)
+                f"classifier={self.classifier!r} is not known", hint or nearest_name(self.classifier, CLASSIFIERS)
             )
         if not isinstance(self.classifier, str) and not callable(self.classifier):
             raise OptionError(f"classifier={self.classifier!r} is no Classifier", nearest_name("", CLASSIFIERS))

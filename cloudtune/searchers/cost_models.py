@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cloudtune.errors import OptionError
 from cloudtune.options import nearest_name
-from cloudtune.space import Categorical, Domain
+from cloudtune.space import Domain, FiniteDomain
 from cloudtune.surrogates.ridge import ridge
 from cloudtune.trial import Config
 
@@ -36,7 +36,8 @@ class BiasOnly:
 
 
 class LinearInValues:
-    """A unit of work costs a constant and something in proportion to every number; each category has a cost."""
+    """A unit of work costs a constant and something in proportion to every number; each category has a cost, and an
+    ordered list of texts something in proportion to the place."""
 
     def __init__(self, config_space: Mapping[str, Any]) -> None:
         self._domains = {name: entry for name, entry in config_space.items() if isinstance(entry, Domain)}
@@ -46,7 +47,7 @@ class LinearInValues:
         columns = [ones]
         for name, domain in self._domains.items():
             values = [config[name] for config in configs]
-            if isinstance(domain, Categorical) and not all(isinstance(value, (int, float)) for value in domain.values):
+            if isinstance(domain, FiniteDomain) and not all(isinstance(value, (int, float)) for value in domain.values):
                 columns.append(np.asarray(domain.codec.encode(values), dtype=np.float64).reshape(len(values), -1))
             else:
                 columns.append(np.array(values, dtype=np.float64).reshape(-1, 1))

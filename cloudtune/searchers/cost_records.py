@@ -6,19 +6,27 @@ import math
 
 import numpy as np
 
+from cloudtune.searchers.attempt_costs import AttemptCosts
 from cloudtune.searchers.cost_models import CostFeatures, LinearCost
 from cloudtune.searchers.observations import Observations
 from cloudtune.trial import Config, Metrics
 
 
 class Account:
-    """A ``Record`` of what each trial had cost by when, as often as it was reported."""
+    """A ``Record`` of what each trial had cost by when, as often as it was reported.
+
+    With a resource, attempts add up. One that is awaited again after it was not has been resumed: what it then reports
+    is the cost of another attempt.
+    """
 
     def __init__(self, cost_attr: str, resource_attr: str | None) -> None:
         self._cost_attr, self._resource_attr = cost_attr, resource_attr
         self._configs: dict[int, Config] = {}
         self._costs: dict[int, float] = {}
         self._at: dict[int, dict[float, float]] = {}
+        self._attempts = AttemptCosts()
+        self._waits: set[int] = set()
+        """Trials of which nothing is awaited."""
 
     def on_trial_add(self, trial_id: int, config: Config) -> None:
         self._configs[trial_id] = config
@@ -28,19 +36,22 @@ class Account:
         if cost is None:
             return
         self._configs.setdefault(trial_id, config)
-        self._costs[trial_id] = max(cost, self._costs.get(trial_id, 0.0))
         resource = None if self._resource_attr is None else positive(result.get(self._resource_attr))
         if resource is not None:
+            cost = self._attempts.report(trial_id, resource, cost)
             self._at.setdefault(trial_id, {})[resource] = cost
+        self._costs[trial_id] = max(cost, self._costs.get(trial_id, 0.0))
 
     def register_pending(self, trial_id: int, resource: int | None = None) -> None:
-        pass
+        if trial_id in self._waits:
+            self._waits.discard(trial_id)
+            self._attempts.relaunched(trial_id)
 
     def remove_case(self, trial_id: int, resource: int) -> None:
         pass  # it was paid all the same
 
     def cleanup_pending(self, trial_id: int) -> None:
-        pass
+        self._waits.add(trial_id)
 
     def spent(self, trials: float = math.inf) -> float:
         """By the trials with smaller numbers, together; in whatever order it was reported."""

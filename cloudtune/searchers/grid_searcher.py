@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloudtune.errors import OptionError
-from cloudtune.options import check_count, check_flag, nearest_name
+from cloudtune.options import check_count, check_flag, named_options, nearest_name
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.factory import options_from
 from cloudtune.searchers.permutation import Permutation
 from cloudtune.searchers.problem import SearchProblem
+from cloudtune.searchers.random_searcher import NOT_HERE
 from cloudtune.searchers.seeding import checked_seed
 from cloudtune.searchers.value_grid import ValueGrid, spread
 from cloudtune.space import Domain, config_to_match_string, impute_points_to_evaluate
@@ -42,6 +43,7 @@ class GridOptions:
             check_flag(name, getattr(self, name))
 
 
+@named_options(NOT_HERE)
 class GridSearcher(Searcher):
     """The cartesian product of some values of every hyperparameter, after ``points_to_evaluate``.
 
@@ -78,7 +80,7 @@ class GridSearcher(Searcher):
         self._launched: set[str] = set()
         self._failed: set[str] = set()
         self._left = self._grid.size
-        self._running: dict[int, Config] = {}
+        self._configs: dict[int, Config] = {}
         self._ahead: list[int] = []
         for point in self.points_to_evaluate:
             number = self._grid.number(point)
@@ -102,20 +104,21 @@ class GridSearcher(Searcher):
                 return config
         return None
 
+    def check_fits(self, problem: SearchProblem) -> None:
+        problem.check_space(self.config_space, "searcher")
+
     def on_trial_add(self, trial_id: int, config: Config) -> None:
         if self._options.debug_log:
             logger.info("trial %d: %s", trial_id, dict(config))
-        self._running[trial_id] = config
-        if not self._options.allow_duplicates:
+        if self._options.allow_duplicates:
+            self._configs[trial_id] = config
+        else:
             self._strike(self._launched, config)
 
     def on_trial_error(self, trial_id: int) -> None:
-        config = self._running.pop(trial_id, None)
-        if config is not None and self._options.allow_duplicates:
+        config = self._configs.pop(trial_id, None)
+        if config is not None:
             self._strike(self._failed, config)
-
-    def cleanup_pending(self, trial_id: int) -> None:
-        self._running.pop(trial_id, None)
 
     def _strike(self, struck: set[str], config: Config) -> None:
         text = config_to_match_string(config, self.config_space)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,13 +9,14 @@ from typing import Any, Protocol
 from cloudtune.errors import MetricError
 from cloudtune.options import nearest_name
 from cloudtune.searchers.base import Searcher
+from cloudtune.searchers.batches import one_by_one
 from cloudtune.searchers.lattice import Array
-from cloudtune.searchers.observations import check_same
+from cloudtune.searchers.observations import Observations, check_same
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.proposing import Proposer
 from cloudtune.searchers.random_searcher import RandomSearcher
 from cloudtune.surrogates.acquisition import Score
-from cloudtune.trial import Config, Metrics, Mode
+from cloudtune.trial import Config, Metrics
 
 Carried = Mapping[str, Mapping[str, Any]]
 """What the fit of each model carried, by the model's name."""
@@ -62,8 +62,8 @@ class GuidedSearcher(Searcher):
 
     :param random: proposes the first configurations, and knows which may be proposed.
     :param proposer: finds what scores best.
-    :param records: are told what happens.
-    :param metric: the objective, with its ``mode``.
+    :param objectives: what is observed of the metric to be optimized.
+    :param others: records of what else is reported, told the same.
     :param required: a metric that must be reported besides: with the result that counts, or in an earlier report of
         the trial. As long as no trial did, that is a ``complaint``: its name is misspelled, then. Afterwards a trial
         without it is one of which it is not known.
@@ -74,18 +74,19 @@ class GuidedSearcher(Searcher):
         random: RandomSearcher,
         proposer: Proposer,
         guide: Guide,
-        records: Sequence[Record],
-        metric: str,
-        mode: Mode,
+        objectives: Observations,
+        others: Sequence[Record],
         required: str,
         name: str,
     ) -> None:
-        self.metric, self.mode, self.required = metric, mode, required
+        self.required = required
         self._name = name
         self._random = random
         self._proposer = proposer
         self._guide = guide
-        self._records = tuple(records)
+        self._objectives = objectives
+        self.records: tuple[Record, ...] = (objectives, *others)
+        """Read only."""
         self._reported: dict[int, Any] = {}
         self._lacking: tuple[int, Metrics] | None = None
         self._handed_on: dict[str, tuple[int, Mapping[str, Any]]] = {}
@@ -107,18 +108,7 @@ class GuidedSearcher(Searcher):
 
     def suggest_batch(self, trial_ids: Sequence[int]) -> list[Config]:
         """For several trials at once: each as if those before it had been launched; fewer if no more are left."""
-        other = copy.deepcopy(self)  # asking changes nothing
-        configs: list[Config] = []
-        for trial_id in trial_ids:
-            config = other.suggest(trial_id)
-            if config is None:
-                break
-            carried = other.carried(trial_id)
-            if carried is not None:
-                other.on_carried(trial_id, carried)
-            other.on_trial_add(trial_id, config)
-            configs.append(config)
-        return configs
+        return one_by_one(self, trial_ids)
 
     def _proposed(self, trial_id: int) -> tuple[Config | None, Carried | None]:
         if self._latest is None or self._latest[:2] != (trial_id, self._calls):
@@ -134,7 +124,7 @@ class GuidedSearcher(Searcher):
     # -- what happens --------------------------------------------------------------------------------------------------
 
     def check_fits(self, problem: SearchProblem) -> None:
-        check_same(problem, self.metric, self.mode, "searcher")
+        check_same(problem, self._objectives, self._random.config_space)
 
     def on_carried(self, trial_id: int, carried: Mapping[str, Any]) -> None:
         self._calls += 1
@@ -145,18 +135,18 @@ class GuidedSearcher(Searcher):
     def on_trial_add(self, trial_id: int, config: Config) -> None:
         self._calls += 1
         self._random.on_trial_add(trial_id, config)
-        for record in self._records:
+        for record in self.records:
             record.on_trial_add(trial_id, config)
 
     def register_pending(self, trial_id: int, resource: int | None = None) -> None:
         self._calls += 1
-        for record in self._records:
+        for record in self.records:
             record.register_pending(trial_id, resource)
 
     def on_result(self, trial_id: int, config: Config, result: Metrics, update: bool) -> None:
         result = self._completed(trial_id, result, update)
         self._calls += 1
-        for record in self._records:
+        for record in self.records:
             record.on_result(trial_id, config, result, update)
 
     def _completed(self, trial_id: int, result: Metrics, update: bool) -> Metrics:
@@ -181,16 +171,16 @@ class GuidedSearcher(Searcher):
 
     def remove_case(self, trial_id: int, resource: int) -> None:
         self._calls += 1
-        for record in self._records:
+        for record in self.records:
             record.remove_case(trial_id, resource)
 
     def cleanup_pending(self, trial_id: int) -> None:
         self._calls += 1
-        for record in self._records:
+        for record in self.records:
             record.cleanup_pending(trial_id)
 
     def on_trial_error(self, trial_id: int) -> None:
         self._calls += 1
         self._random.on_trial_error(trial_id)
-        for record in self._records:
+        for record in self.records:
             record.cleanup_pending(trial_id)

@@ -50,13 +50,17 @@ class KDEOptions:
         check_count("num_candidates", self.num_candidates, least=1)
         check_share("random_fraction", self.random_fraction)
         check_share("min_bandwidth", self.min_bandwidth)
-        if not 0 < self.top_n_percent < 100:
+        if not _is_between(self.top_n_percent, 100):
             raise OptionError(f"top_n_percent={self.top_n_percent!r} is not between 0 and 100", "15 is usual")
-        if self.min_bandwidth == 0 or not 0 < self.bandwidth_factor < math.inf:
+        if self.min_bandwidth == 0 or not _is_between(self.bandwidth_factor, math.inf):
             raise OptionError(
                 f"min_bandwidth={self.min_bandwidth!r}, bandwidth_factor={self.bandwidth_factor!r}",
-                "both are above 0",
+                "both are numbers above 0",
             )
+
+
+def _is_between(value: object, most: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < most
 
 
 class DensityRatio:

@@ -77,13 +77,7 @@ class ModelSearcher(Searcher):
         return None if config is None else dict(config)
 
     def check_fits(self, problem: SearchProblem) -> None:
-        check_same(problem, self._problem.metric, self._problem.mode, self.name)
-        if set(problem.config_space) != set(self._problem.config_space):
-            raise OptionError(
-                f"the scheduler's space has {sorted(problem.config_space)}, "
-                f"its {self.name} searcher's {sorted(self._problem.config_space)}",
-                "give both the same",
-            )
+        check_same(problem, self.observations, self._problem.config_space, self.name)
 
     def on_trial_add(self, trial_id: int, config: Config) -> None:
         self._latest = None

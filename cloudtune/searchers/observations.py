@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +109,7 @@ class Observations:
         if self.resource_attr is None:
             return math.inf
         value = result.get(self.resource_attr)
-        if not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
             return None
         awaited = self._pending.get(trial_id, set())
         level = max((each for each in awaited if each <= value), default=value)
@@ -161,8 +162,14 @@ class Observations:
         return self.at(enough[-1] if enough else most)
 
 
-def check_same(problem: SearchProblem, metric: str, mode: str, name: str) -> None:
-    """A searcher object was made for the metric and mode of its scheduler. Raises ``OptionError``."""
+def check_same(
+    problem: SearchProblem, observations: Observations, config_space: Mapping[str, Any], name: str = "searcher"
+) -> None:
+    """A searcher object learns what its scheduler reports, of the same space. Raises ``OptionError``.
+
+    Where the scheduler compares trials at several resources, the searcher must tell their results apart.
+    """
+    metric, mode, resource_attr = observations.metric, observations.mode, observations.resource_attr
     if problem.metric != metric:
         raise OptionError(
             f"the scheduler's metric is {problem.metric!r}, its {name}'s {metric!r}",
@@ -170,6 +177,12 @@ def check_same(problem: SearchProblem, metric: str, mode: str, name: str) -> Non
         )
     if problem.mode != mode:
         raise OptionError(f"the scheduler's mode is {problem.mode!r}, its {name}'s {mode!r}", "give both the same")
+    if problem.resource_attr not in (None, resource_attr):
+        raise OptionError(
+            f"the scheduler's resource_attr is {problem.resource_attr!r}, its {name}'s {resource_attr!r}",
+            f"make the searcher with resource_attr={problem.resource_attr!r}",
+        )
+    problem.check_space(config_space, name)
 
 
 def _finite(targets: NDArray[np.float64], stand_in: StandIn) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cloudtune.errors import OptionError
 from cloudtune.trial import Mode
 
 
@@ -33,3 +34,11 @@ class SearchProblem:
     @property
     def mode(self) -> Mode:
         return self.modes[0]
+
+    def check_space(self, config_space: Mapping[str, Any], name: str) -> None:
+        """Raises ``OptionError`` if a searcher of that ``name``, made for ``config_space``, has other names to fill."""
+        if set(config_space) != set(self.config_space):
+            raise OptionError(
+                f"the scheduler's space has {sorted(self.config_space)}, its {name}'s {sorted(config_space)}",
+                "give both the same",
+            )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cloudtune.errors import OptionError
+from cloudtune.options import named_options
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.factory import options_from
 from cloudtune.searchers.pools import Draws, pool_of
@@ -38,6 +39,11 @@ class RandomOptions:
                 raise OptionError(f"search_options: {name} is {getattr(self, name)!r}", "give True or False")
 
 
+NOT_HERE = dict.fromkeys(("metric", "mode", "resource_attr"), "it proposes without looking at results: leave it out")
+"""Arguments that users of Syne Tune may look for in searchers without a model."""
+
+
+@named_options(NOT_HERE)
 class RandomSearcher(Searcher):
     """Trial n evaluates ``points_to_evaluate[n]``; when these are used up, configurations are drawn at random.
 
@@ -111,6 +117,9 @@ class RandomSearcher(Searcher):
         """n independent draws from what may be proposed at all, launched ones among them."""
         return self._pool.sample(random_state, n)
 
+    def check_fits(self, problem: SearchProblem) -> None:
+        problem.check_space(self.config_space, "searcher")
+
     def on_trial_add(self, trial_id: int, config: Config) -> None:
         if self._debug_log:
             logger.info("trial %d: %s", trial_id, dict(config))
@@ -141,7 +150,7 @@ def random_searcher(problem: SearchProblem, options: RandomOptions) -> RandomSea
 
 
 def checked_restriction(configs: Sequence[Mapping[str, Any]], config_space: Mapping[str, Any]) -> list[dict[str, Any]]:
-    allowed = impute_points_to_evaluate(configs, config_space)
+    allowed = impute_points_to_evaluate(configs, config_space, "restrict_configurations")
     if not allowed:
         raise OptionError("restrict_configurations is empty", "list at least one configuration, or leave it out")
     return allowed

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cloudtune.options import check_flag
+from cloudtune.options import check_flag, named_options
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.factory import options_from
 from cloudtune.searchers.problem import SearchProblem
-from cloudtune.searchers.random_searcher import RandomSearcher
+from cloudtune.searchers.random_searcher import NOT_HERE, RandomSearcher
 from cloudtune.searchers.seeding import BLOCK, generator
 from cloudtune.space import UnitCube
 from cloudtune.trial import Config
@@ -31,6 +31,7 @@ class SobolOptions:
         check_flag("debug_log", self.debug_log)
 
 
+@named_options(NOT_HERE)
 class SobolSearcher(Searcher):
     """After p ``points_to_evaluate``, trial n evaluates point n - p of a scrambled Sobol sequence.
 
@@ -63,6 +64,9 @@ class SobolSearcher(Searcher):
             if self._random.allows(config):
                 return dict(config)
         return self._random.suggest(trial_id)
+
+    def check_fits(self, problem: SearchProblem) -> None:
+        self._random.check_fits(problem)
 
     def on_trial_add(self, trial_id: int, config: Config) -> None:
         self._random.on_trial_add(trial_id, config)

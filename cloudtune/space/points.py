@@ -15,22 +15,24 @@ from cloudtune.space.validate import validate_config_space
 
 
 def impute_points_to_evaluate(
-    points_to_evaluate: Sequence[Mapping[str, Any]] | None, config_space: Mapping[str, Any]
+    points_to_evaluate: Sequence[Mapping[str, Any]] | None,
+    config_space: Mapping[str, Any],
+    argument: str = "points_to_evaluate",
 ) -> list[dict[str, Any]]:
     """Full configurations, constants included, in order and without repetitions.
 
     What a point leaves out becomes the middle of its range on its own scale (of categories the first). None
     stands for one point made of middles alone, ``[]`` for no point. Raises ConfigSpaceError for unknown names and
     for values outside their domain, which are never moved; an int for a float, a whole float for an int and
-    round-off are fine.
+    round-off are fine. ``argument``: what messages call them.
     """
     validate_config_space(config_space)
     points = [{}] if points_to_evaluate is None else points_to_evaluate
     if isinstance(points, (str, Mapping)) or not isinstance(points, Sequence):
-        checks.fail(f"points_to_evaluate is {points!r}", "give a list of dicts, each with values for some names")
+        checks.fail(f"{argument} is {points!r}", "give a list of dicts, each with values for some names")
     distinct: dict[str, dict[str, Any]] = {}
     for index, point in enumerate(points):
-        config = _complete(point, config_space, f"points_to_evaluate[{index}]")
+        config = _complete(point, config_space, f"{argument}[{index}]")
         distinct.setdefault(config_to_match_string(config, config_space), config)
     return list(distinct.values())
 

@@ -12,8 +12,8 @@ from scipy.special import erfcx, log_ndtr, ndtr
 
 from cloudtune.surrogates.prediction import Array, DifferentiablePredictor, Prediction, Predictor
 
-_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
-_LEAST_STD = 1e-12
+LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+LEAST_STD = 1e-12
 
 
 class Acquisition(Protocol):
@@ -54,20 +54,20 @@ class LogExpectedImprovement:
     incumbents: Array
 
     def values(self, prediction: Prediction) -> Array:
-        std = np.maximum(prediction.std, _LEAST_STD)
+        std = np.maximum(prediction.std, LEAST_STD)
         members = np.log(std) + log_h((self.incumbents - prediction.mean) / std)
-        return _log_mean_exp(members)
+        return log_mean_exp(members)
 
     def slopes(self, prediction: Prediction) -> tuple[Array, Array, Array]:
-        std = np.maximum(prediction.std, _LEAST_STD)
+        std = np.maximum(prediction.std, LEAST_STD)
         z = (self.incumbents - prediction.mean) / std
         log_values = log_h(z)
         members = np.log(std) + log_values
-        values = _log_mean_exp(members)
+        values = log_mean_exp(members)
         share = np.exp(members - values[:, None]) / members.shape[1]
         # h' = Phi, and h - z Phi = phi
         by_mean = -share * np.exp(log_ndtr(z) - log_values) / std
-        by_std = share * np.exp(-0.5 * z * z - _LOG_SQRT_2PI - log_values) / std
+        by_std = share * np.exp(-0.5 * z * z - LOG_SQRT_2PI - log_values) / std
         return values, _like(by_mean, prediction.mean), _like(by_std, prediction.std)
 
 
@@ -163,15 +163,15 @@ def total(terms: Sequence[Score]) -> Score:
 
 def expected_improvement(incumbent: Array, mean: Array, std: Array) -> Array:
     """E[max(incumbent - y, 0)] for y normal (Jones et al. 1998, equation 15)."""
-    std = np.maximum(std, _LEAST_STD)
+    std = np.maximum(std, LEAST_STD)
     z = (incumbent - mean) / std
-    return np.asarray((incumbent - mean) * ndtr(z) + std * np.exp(-0.5 * z * z - _LOG_SQRT_2PI))
+    return np.asarray((incumbent - mean) * ndtr(z) + std * np.exp(-0.5 * z * z - LOG_SQRT_2PI))
 
 
 def log_h(z: Array) -> Array:
     """log(phi(z) + z Phi(z)), without cancellation for negative z."""
     near = np.maximum(z, -1.0)
-    direct = np.log(np.exp(-0.5 * near * near - _LOG_SQRT_2PI) + near * ndtr(near))
+    direct = np.log(np.exp(-0.5 * near * near - LOG_SQRT_2PI) + near * ndtr(near))
     if z.size and z.min() >= -1.0:
         return np.asarray(direct)
     # phi (1 - |z| Phi(-|z|) / phi), with Mills' ratio by the scaled complementary error function
@@ -179,10 +179,11 @@ def log_h(z: Array) -> Array:
     ratio = math.sqrt(math.pi / 2) * erfcx(-far / math.sqrt(2)) * -far
     # 1 - ratio ~ 1 / z^2 where the two can't be told apart any more
     rest = np.where(far > -1e5, np.log1p(-np.minimum(ratio, 1 - 1e-16)), -2 * np.log(-far))
-    return np.where(z >= -1.0, direct, -0.5 * far * far - _LOG_SQRT_2PI + rest)
+    return np.where(z >= -1.0, direct, -0.5 * far * far - LOG_SQRT_2PI + rest)
 
 
-def _log_mean_exp(members: Array) -> Array:
+def log_mean_exp(members: Array) -> Array:
+    """``(n,)`` of ``(n, s)``."""
     if members.shape[1] == 1:
         return members[:, 0]
     most = members.max(axis=1, keepdims=True)

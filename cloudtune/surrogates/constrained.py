@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import log_ndtr
 
-from cloudtune.surrogates.acquisition import Score, log_h
+from cloudtune.surrogates.acquisition import LEAST_STD, LOG_SQRT_2PI, Score, log_h, log_mean_exp
 from cloudtune.surrogates.prediction import Array, DifferentiablePredictor, Prediction, Predictor
-
-_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
-_LEAST_STD = 1e-12
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,7 @@ class FeasibleImprovement:
 
     def values(self, points: Array) -> Array:
         objective, constraint = self.objective.predict(points), self.constraint.predict(points)
-        return _log_mean_exp(self._members(objective, constraint).log_values)
+        return log_mean_exp(self._members(objective, constraint).log_values)
 
     def _members(self, objective: Prediction, constraint: Prediction) -> _Members:
         members = max(len(self.incumbents), objective.mean.shape[1], constraint.mean.shape[1])
@@ -60,7 +56,7 @@ class DifferentiableFeasibleImprovement:
         objective, pull_objective = self.objective.predict_with_pullback(points)
         constraint, pull_constraint = self.constraint.predict_with_pullback(points)
         members = self.inner._members(objective, constraint)
-        values = _log_mean_exp(members.log_values)
+        values = log_mean_exp(members.log_values)
         share = np.exp(members.log_values - values[:, None]) / members.log_values.shape[1]
         gradients = np.zeros_like(points)
         for part, prediction, pull in (
@@ -98,21 +94,21 @@ class _Members:
 
 
 def _improvement(incumbents: Array, mean: Array, std: Array) -> _Part:
-    std = np.maximum(std, _LEAST_STD)
+    std = np.maximum(std, LEAST_STD)
     known = np.isfinite(incumbents)
     z = (np.where(known, incumbents, 0.0) - mean) / std
     log_values = log_h(z)
     # h' = Phi, and h - z Phi = phi
     by_mean = -np.exp(log_ndtr(z) - log_values) / std
-    by_std = np.exp(-0.5 * z * z - _LOG_SQRT_2PI - log_values) / std
+    by_std = np.exp(-0.5 * z * z - LOG_SQRT_2PI - log_values) / std
     return _Part(known * (np.log(std) + log_values), known * by_mean, known * by_std)
 
 
 def _feasibility(threshold: float, mean: Array, std: Array) -> _Part:
-    std = np.maximum(std, _LEAST_STD)
+    std = np.maximum(std, LEAST_STD)
     z = (threshold - mean) / std
     log_values = log_ndtr(z)
-    by_z = np.exp(-0.5 * z * z - _LOG_SQRT_2PI - log_values)
+    by_z = np.exp(-0.5 * z * z - LOG_SQRT_2PI - log_values)
     return _Part(log_values, -by_z / std, -by_z * z / std)
 
 
@@ -127,8 +123,3 @@ def _folded(slopes: Array, k: int) -> Array:
     if slopes.shape[1] == k:
         return slopes
     return np.stack([slopes[:, column::k].sum(axis=1) for column in range(k)], axis=1)
-
-
-def _log_mean_exp(members: Array) -> Array:
-    most = members.max(axis=1, keepdims=True)
-    return np.asarray(most[:, 0] + np.log(np.exp(members - most).mean(axis=1)))

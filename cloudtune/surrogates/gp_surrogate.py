@@ -143,7 +143,7 @@ class GaussianProcessSurrogate:
         kept = subset(targets, options.opt_max_size, 0.5, random_state)
         likelihood = self._likelihood(layout, scale, points[kept], targets[kept])
         lower, upper = layout.bounds
-        starts = [layout.start]
+        starts = [layout.mean]
         if earlier and options.opt_warmstart:
             best = most_likely(likelihood, [earlier[-1], *starts], 1, options.opt_maxiter)
         else:

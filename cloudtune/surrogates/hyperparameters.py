@@ -64,11 +64,6 @@ class Layout:
         lower, upper = np.array(pairs, dtype=np.float64).T
         return lower, upper
 
-    @cached_property
-    def start(self) -> Array:
-        """Where a search without earlier knowledge begins: shorter scales than the prior's, which data can lengthen."""
-        return self.mean
-
     def unpack(self, vector: Array) -> Hyperparameters:
         p, q = self.scales, self.warped
         return Hyperparameters(

@@ -113,3 +113,21 @@ def test_values_outside_of_the_space_are_refused() -> None:
     known, _ = line_table().hyperparameter_objectives_values()
     with pytest.raises(OptionError, match="must be"):
         BlackboxSurrogate(known, np.ones((3, 1)), {"x": ordinal(GRID)}, ["loss"])
+
+
+def test_none_stands_for_defaults() -> None:
+    table = small_table()
+    plain, said = add_surrogate(table), add_surrogate(table, predict_curves=None, fit_differences=None)
+    for config in table.all_configurations():
+        np.testing.assert_array_equal(said.curves(config), plain.curves(config))
+
+
+@pytest.mark.parametrize("count", [0, -1, "2", 2.5])
+def test_samples_are_counted(count: Any) -> None:
+    with pytest.raises(OptionError, match="max_fit_samples"):
+        add_surrogate(small_table(), max_fit_samples=count)
+
+
+def test_neighbours_that_there_are_not_are_missed_at_once() -> None:
+    with pytest.raises(OptionError, match="can't predict from 12 evaluations"):
+        add_surrogate(small_table(), make_surrogate("KNeighborsRegressor", {"n_neighbors": 13}))

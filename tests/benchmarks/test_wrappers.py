@@ -30,8 +30,10 @@ def test_noise_has_its_size_and_no_tendency() -> None:
 def test_noise_on_what_is_not_there_is_refused() -> None:
     with pytest.raises(OptionError, match="'loss'"):
         with_noise(small_table(), {"los": 0.5})
-    with pytest.raises(OptionError, match="std of loss"):
+    with pytest.raises(OptionError, match=r"noise of 'loss' is -0\.5"):
         with_noise(small_table(), {"loss": -0.5})
+    with pytest.raises(OptionError, match="noise of 'loss' is '1'"):
+        with_noise(small_table(), {"loss": "1"})  # type: ignore[dict-item]
 
 
 def test_some_configurations_and_some_fidelities() -> None:

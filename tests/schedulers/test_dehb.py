@@ -240,6 +240,28 @@ def test_offspring_are_among_the_configurations_that_are_allowed() -> None:
     assert tuner.exhausted
 
 
+@pytest.mark.parametrize("searcher", ["random", "kde"])
+def test_only_what_is_listed_is_evolved(searcher: str) -> None:
+    make: Callable[..., TrialScheduler] = GeometricDifferentialEvolutionHyperbandScheduler
+    listed = [{"x": x, "y": y} for x in (0.1, 0.4, 0.8) for y in (0.0, 0.3, 0.5, 0.9, 1.0)]
+    options = {"restrict_configurations": listed}
+    scheduler = make(SPACE, "loss", random_seed=2, searcher=searcher, search_options=options)
+    tuner = MiniTuner(scheduler, lambda trial_id, config, resource: float(config["x"]))
+    tuner.run(50)
+    found = [(trial.config["x"], trial.config["y"]) for trial in tuner.trials]
+    assert sorted(found) == sorted((each["x"], each["y"]) for each in listed)
+
+
+def test_duplicates_if_they_are_wanted_of_another_searcher() -> None:
+    make: Callable[..., TrialScheduler] = GeometricDifferentialEvolutionHyperbandScheduler
+    space = {"n": randint(0, 3), "epochs": 9}
+    options = {"allow_duplicates": True}
+    scheduler = make(space, "loss", random_seed=2, searcher="sobol", search_options=options)
+    tuner = MiniTuner(scheduler, lambda trial_id, config, resource: float(config["n"]))
+    tuner.run(50)
+    assert any(trial.carried for trial in tuner.trials), "some are evolved, though all was launched before"
+
+
 def test_duplicates_if_they_are_wanted() -> None:
     make: Callable[..., TrialScheduler] = GeometricDifferentialEvolutionHyperbandScheduler
     space = {"n": randint(0, 3), "epochs": 9}

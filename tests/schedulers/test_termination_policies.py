@@ -190,6 +190,21 @@ def test_running_averages_take_in_what_was_not_judged() -> None:
     assert ranked(MedianRule(grace_population=2, running_average=False), "max", *reports) == [3]
 
 
+@pytest.mark.parametrize("odd", [NAN, math.inf, -math.inf])
+def test_one_odd_result_is_the_worst_where_it_is_and_no_part_of_later_averages(odd: float) -> None:
+    rule = MedianRule(grace_time=0, grace_population=2)
+    others = [(trial, float(resource), 2.0) for trial in (0, 1) for resource in (1, 2, 3)]
+    assert ranked(rule, "max", *others, (2, 1.0, 2.5), (2, 2.0, odd), (2, 3.0, 2.5)) == [7]
+    assert ranked(rule, "max", *others, (2, 1.0, odd), (2, 2.0, 1.9), (2, 3.0, 2.3)) == [6, 7]
+
+
+def test_averages_of_the_policy_leave_out_odd_results_too() -> None:
+    court = Court(MedianStoppingPolicy(delay_evaluation=2), "min")
+    court.stopped(0, NAN, 1.0)
+    court.stopped(1, NAN, 3.0)
+    assert court.stopped(2, 4.0, 4.0) == [2], "the median of 1, 3 and 4 is 3"
+
+
 @pytest.mark.parametrize(("cutoff", "stopped"), [(0.25, {5}), (0.5, {4, 5}), (0.75, {3, 4, 5})])
 def test_the_cutoff_is_the_share_of_the_worst_that_is_stopped(cutoff: float, stopped: set[int]) -> None:
     """Of 1 to 5 the quantile 1 - cutoff is 4, 3 or 2; only the last to come sees all five."""

@@ -373,6 +373,31 @@ def test_hyperparameters_are_learned_again_only_after_a_result_at_the_highest_re
     assert learned == [False] * 4 + [True] * 2 + [False] * 7 + [True] + [False] * 2
 
 
+def test_where_there_are_no_resources_that_option_has_no_effect() -> None:
+    """Though it may be known how long scripts run: trials that run to their end are not filed by it."""
+
+    def learned(**options: Any) -> list[bool]:
+        of = SearchProblem(BRANIN, None, 31, ("loss",), ("min",), max_t=9)
+        searcher = make(of, {"opt_skip_init_length": 5, "opt_skip_period": 1, **options})
+        return [carried is not None for carried in carried_by(searcher, branin, 12)]
+
+    assert learned(opt_skip_num_max_resource=True) == learned()
+
+
+def carried_by(searcher: Searcher, objective: Callable[[Config], float], trials: int) -> list[Any]:
+    carried: list[Any] = []
+    for trial_id in range(trials):
+        config = searcher.suggest(trial_id)
+        assert config is not None
+        carried.append(searcher.carried(trial_id))
+        if carried[-1] is not None:
+            searcher.on_carried(trial_id, carried[-1])
+        searcher.on_trial_add(trial_id, config)
+        searcher.on_result(trial_id, config, {"loss": objective(config)}, update=True)
+        searcher.cleanup_pending(trial_id)
+    return carried
+
+
 def test_several_metrics_are_too_many() -> None:
     with pytest.raises(OptionError, match="several metrics"):
         make(SearchProblem(BRANIN, None, 0, ("loss", "cost"), ("min", "min")), {})

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cloudtune.errors import MetricError, OptionError
+from cloudtune.schedulers import SynchronousHyperbandScheduler, TrialScheduler
 from cloudtune.schedulers.fifo import FIFOScheduler
 from cloudtune.schedulers.hyperband import HyperbandScheduler
 from cloudtune.searchers import bayesopt, bayesopt_cost
@@ -17,12 +18,14 @@ from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.bayesopt_cost import Cooling, CostOptions
 from cloudtune.searchers.cost_models import BiasOnly, FullyConnected, LinearCost, LinearInValues
 from cloudtune.searchers.cost_records import Account
+from cloudtune.searchers.guided import GuidedSearcher
 from cloudtune.searchers.problem import SearchProblem
-from cloudtune.space import choice, randint, uniform
+from cloudtune.space import choice, ordinal, randint, uniform
 from cloudtune.surrogates.ridge import STRENGTHS, ridge
 from cloudtune.testing.mini_tuner import MiniTuner
 from cloudtune.testing.searcher_contract import MakeSearcher, SearcherContract
 from cloudtune.trial import Config, Mode
+from tests.schedulers.told import Told
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -167,6 +170,15 @@ def test_a_linear_model_finds_the_coefficients() -> None:
     np.testing.assert_allclose(cost(new, 10), [3 + 10 * (7.77 + 2), 3 + 10 * (0.33 + 7)], rtol=1e-3)
 
 
+def test_ordered_texts_count_by_their_places() -> None:
+    _, per_unit = LinearInValues({"size": ordinal(["s", "m", "l"]), "kind": ordinal([1, 5])})(
+        [{"size": "s", "kind": 1}, {"size": "m", "kind": 5}, {"size": "l", "kind": 5}]
+    )
+    _, places, numbers = per_unit.T
+    assert np.diff(places)[0] == pytest.approx(np.diff(places)[1])
+    assert numbers.tolist() == [1, 5, 5]
+
+
 def test_the_number_of_weights_of_a_network() -> None:
     _, per_unit = FullyConnected(10, 2, ["first", "second"])([{"first": 5, "second": 4}])
     assert per_unit.tolist() == [[1.0, 10 * 5 + 5 * 4 + 4 * 2]]
@@ -222,6 +234,33 @@ def test_what_a_trial_has_cost_so_far_counts_once() -> None:
     assert account.spent() == 5.0
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_attempts_add_up_where_trials_are_paused(late: bool) -> None:
+    """As ``cost_promotion`` counts them, and as the clock of a script begins again when it is resumed."""
+    account = Account("seconds", "epoch")
+
+    def reports(**result: float) -> None:
+        account.on_result(0, {}, result, update=True)
+
+    account.on_trial_add(0, {})
+    account.register_pending(0, 1)
+    reports(epoch=1, seconds=10.0)
+    account.cleanup_pending(0)
+    if late:
+        reports(epoch=2, seconds=20.0)
+    account.register_pending(0, 3)
+    reports(epoch=2, seconds=10.0)
+    reports(epoch=3, seconds=20.0)
+    assert account.spent() == 30.0
+    account.cleanup_pending(0)
+    account.register_pending(0, 9)
+    reports(epoch=1, seconds=11.0)  # there was no checkpoint
+    reports(epoch=4, seconds=44.0)
+    fitted = account.fitted(BiasOnly())
+    assert fitted is not None
+    assert fitted([{}], 4.0)[0] == pytest.approx(44.0)
+
+
 # -- mistakes ----------------------------------------------------------------------------------------------------------
 
 
@@ -234,7 +273,7 @@ def test_what_a_trial_has_cost_so_far_counts_once() -> None:
         ({"cost_attr": "seconds", "cost_model": "linear"}, "without a resource_attr"),
         ({"cost_attr": "seconds", "resource_attr": "epoch", "cost_model": "linea"}, "did you mean 'linear'"),
         ({"cost_attr": "seconds", "resource_attr": "epoch", "cost_model": BiasOnly}, "cost_model is <class"),
-        ({"cost_attr": "seconds", "exponent_cost": 0}, "exponent_cost is 0"),
+        ({"cost_attr": "seconds", "exponent_cost": 0}, "exponent_cost is 0(?s:.*)above 0"),
         ({"cost_attr": "seconds", "cost_budget": -1}, "cost_budget is -1"),
         ({"cost_attr": "seconds", "acq_function": "lcb"}, "acq_function is 'lcb'"),
         ({"cost_attr": "seconds", "initial_scoring": "thompson_indep"}, "initial_scoring is 'thompson_indep'"),
@@ -278,3 +317,34 @@ def test_under_hyperband_the_cost_is_that_of_the_level_the_model_knows() -> None
     xs = [trial.config["x"] for trial in tuner.trials]
     assert np.median(xs[15:]) < np.median(xs[:4])
     assert min(xs) < -4
+
+
+@pytest.mark.parametrize("kind", ["promotion", "synchronous"])
+def test_work_that_is_done_once_more_is_not_added(kind: str) -> None:
+    """A script without checkpoints begins from scratch; the engine keeps what it repeats from deciding anything."""
+    options: dict[str, Any] = {
+        "searcher": "bayesopt_cost",
+        "search_options": {"cost_attr": "seconds"},
+        "max_resource_attr": "epochs",
+        "random_seed": 0,
+        "metric": "loss",
+    }
+    space = {**SPACE, "epochs": 9}
+    scheduler: TrialScheduler = (
+        HyperbandScheduler(space, type="promotion", **options)
+        if kind == "promotion"
+        else SynchronousHyperbandScheduler(space, [[(2, 1), (1, 9)]], **options)
+    )
+    told = Told(scheduler)
+    told.start(2)
+    for trial_id in (0, 1):
+        decision = scheduler.on_trial_result(told.trials[trial_id], {"loss": trial_id, "epoch": 1, "seconds": 10.0})
+        assert decision == "PAUSE"
+        scheduler.on_trial_remove(told.trials[trial_id])
+    assert told.resume() == 0
+    scheduler.on_repeated_result(told.trials[0], {"loss": 0.0, "epoch": 1, "seconds": 11.0})
+    scheduler.on_trial_result(told.trials[0], {"loss": 0.0, "epoch": 2, "seconds": 22.0})
+    assert isinstance(scheduler, (HyperbandScheduler, SynchronousHyperbandScheduler))
+    assert isinstance(scheduler.searcher, GuidedSearcher)
+    account = next(each for each in scheduler.searcher.records if isinstance(each, Account))
+    assert account.spent() == 22.0 + 10.0

@@ -197,3 +197,15 @@ def test_a_wrong_option_is_refused(options: dict[str, Any], message: str) -> Non
 def test_a_point_outside_the_space_is_refused() -> None:
     with pytest.raises(ConfigSpaceError, match="'n'"):
         GridSearcher(SPACE, [{"n": 7}])
+
+
+def test_with_duplicates_what_failed_is_not_repeated_whatever_is_said_first() -> None:
+    """Schedulers with rungs say that nothing is awaited any more, and then that the trial failed."""
+    searcher = GridSearcher({"n": randint(1, 3)}, shuffle_config=False, allow_duplicates=True)
+    for trial_id in range(3):
+        config = searcher.suggest(trial_id)
+        assert config == {"n": trial_id + 1}
+        searcher.on_trial_add(trial_id, config)
+        searcher.cleanup_pending(trial_id)
+    searcher.on_trial_error(1)
+    assert [searcher.suggest(trial_id) for trial_id in (3, 4, 5)] == [{"n": 1}, {"n": 3}, {"n": 3}]

@@ -195,6 +195,12 @@ def test_an_empty_restriction_is_refused() -> None:
         RandomSearcher(FINITE, restrict_configurations=[])
 
 
+@pytest.mark.parametrize("listed", [[{"a": 77}], {"a": 1}, 5])
+def test_what_is_wrong_with_a_restriction_is_said_of_it(listed: Any) -> None:
+    with pytest.raises(ConfigSpaceError, match="restrict_configurations"):
+        RandomSearcher(FINITE, restrict_configurations=listed)
+
+
 # -- seeds -----------------------------------------------------------------------------------------------------------
 
 

@@ -60,7 +60,7 @@ def test_a_first_fit_of_many_observations_is_nearly_as_good_as_a_long_search(cou
     carried = model.fit(points, targets, NOTHING, None, np.random.default_rng(0)).carried
     assert carried is not None
     likelihood = MarginalLikelihood(points, targets, PLAIN, model.layout)
-    best = most_likely(likelihood, [model.layout.start], 1, 500, 1e-9)
+    best = most_likely(likelihood, [model.layout.mean], 1, 500, 1e-9)
     assert likelihood.value(np.array(carried["vectors"][0])) < likelihood.value(best) + 1.0
 
 

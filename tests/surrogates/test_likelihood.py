@@ -66,7 +66,7 @@ def test_a_matrix_that_is_not_positive_definite_is_impossible_not_an_error() -> 
 
 def test_the_most_likely_hyperparameters_are_where_the_gradient_vanishes() -> None:
     function = likelihood(PLAIN, boxcox=False, n=40)
-    start = function.layout.start
+    start = function.layout.mean
     found = most_likely(function, [start], searches=1, iterations=100)
     assert function.value(found) < function.value(start)
     lower, upper = function.layout.bounds
@@ -81,7 +81,7 @@ def test_what_does_not_matter_gets_a_long_length_scale() -> None:
     dimensions = Dimensions.of({"a": slice(0, 1), "b": slice(1, 2)})
     layout = Layout(2, 0, False, 2)
     function = MarginalLikelihood(points, (targets - targets.mean()) / targets.std(), dimensions, layout)
-    found = layout.unpack(most_likely(function, [layout.start], 1, 50))
+    found = layout.unpack(most_likely(function, [layout.mean], 1, 50))
     assert found.length_scales[1] > 3 * found.length_scales[0]
     assert found.noise < 1e-4
 
