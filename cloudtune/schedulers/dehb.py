@@ -9,25 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from cloudtune.errors import OptionError
+from cloudtune.errors import MetricError, OptionError
 from cloudtune.options import check_flag, named_options
-from cloudtune.schedulers.base import NotNow, Start, Suggestion
+from cloudtune.schedulers.base import Decision, NotNow, Start, Suggestion, TrialScheduler
 from cloudtune.schedulers.differential_evolution import PARENTS, Array, Member, Populations, crossed, mutant
 from cloudtune.schedulers.hyperband_options import SearcherData
 from cloudtune.schedulers.objective import Objective, check_distinct
 from cloudtune.schedulers.rung_levels import positive_integer
-from cloudtune.schedulers.setup import start
+from cloudtune.schedulers.setup import searcher_name, start
 from cloudtune.schedulers.sync_brackets import Ascent, Bracket, Filled, Place
 from cloudtune.schedulers.sync_options import SyncOptions, checked_bracket, geometric_brackets
 from cloudtune.schedulers.sync_trials import SyncTrials
-from cloudtune.schedulers.synchronous import SynchronousScheduler
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.factory import searcher_for
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.random_searcher import RandomSearcher
 from cloudtune.searchers.seeding import checked_seed, generator
 from cloudtune.space import UnitCube, config_to_match_string, validate_config_space
-from cloudtune.trial import Mode, Trial
+from cloudtune.trial import Metrics, Mode, Trial
 
 MAX_RETRIES = 50
 """Offspring that were all launched before, until a configuration is drawn at random instead."""
@@ -53,7 +52,7 @@ class EvolutionOptions:
 
 
 @named_options()
-class DifferentialEvolutionHyperbandScheduler(SynchronousScheduler):
+class DifferentialEvolutionHyperbandScheduler(TrialScheduler):
     """DEHB (Awad et al. 2021) with the rungs of its first bracket as they are given.
 
     The first bracket is one of synchronous successive halving, with configurations of the searcher. What was
@@ -113,6 +112,7 @@ class DifferentialEvolutionHyperbandScheduler(SynchronousScheduler):
         self.num_brackets_per_iteration = _checked_count(num_brackets_per_iteration, len(self.rungs_first_bracket))
         limit = self._options.limit(config_space, self.rungs_first_bracket[-1].level)
         self.max_resource_level = limit.max_t
+        """The most a trial may use."""
         _check_points(points_to_evaluate, self.rungs_first_bracket[0].size)
         self.random_seed = checked_seed(random_seed)
         problem = SearchProblem(
@@ -208,7 +208,7 @@ class DifferentialEvolutionHyperbandScheduler(SynchronousScheduler):
 
     # -- what has happened -----------------------------------------------------------------------------------------
 
-    def _heard(self, trial: Trial) -> Trial:
+    def _known(self, trial: Trial) -> Trial:
         """Remember a new trial; what it carries is the searcher's only if the searcher proposed it."""
         if trial.trial_id in self._trials.runs:
             return trial
@@ -238,24 +238,77 @@ class DifferentialEvolutionHyperbandScheduler(SynchronousScheduler):
             trial.config, self.config_space
         )
 
+    def on_trial_add(self, trial: Trial) -> None:
+        self._trials.on_trial_add(self._known(trial))
+
+    def on_trial_resume(self, trial: Trial) -> None:
+        self._trials.on_trial_resume(self._known(trial))
+
+    def on_trial_result(self, trial: Trial, result: Metrics) -> Decision:
+        return self._trials.on_trial_result(self._known(trial), result)
+
+    def on_late_result(self, trial: Trial, result: Metrics) -> None:
+        self._trials.on_late_result(self._known(trial), result)
+
+    def on_repeated_result(self, trial: Trial, result: Metrics) -> None:
+        self._trials.on_repeated_result(self._known(trial), result)
+
+    def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
+        self._trials.on_trial_complete(self._known(trial), result)
+
     def on_trial_error(self, trial: Trial) -> None:
-        super().on_trial_error(trial)
+        self._trials.on_trial_error(self._known(trial))
         if self._fresh is not self.searcher:
             self._fresh.on_trial_error(trial.trial_id)
 
+    def on_trial_remove(self, trial: Trial) -> None:
+        self._trials.on_trial_remove(self._known(trial))
+
+    def trials_checkpoints_can_be_removed(self) -> Sequence[int]:
+        """Paused trials of the first bracket that will never be resumed; each named once."""
+        return self._trials.named_removable()
+
     # -- what it says about itself -----------------------------------------------------------------------------------
+
+    def metric_names(self) -> Sequence[str]:
+        return [self._objective.metric]
+
+    def metric_mode(self) -> Mode:
+        return self._objective.mode
+
+    @property
+    def resource_attr(self) -> str:
+        return self._options.resource_attr
+
+    @property
+    def max_resource_attr(self) -> str | None:
+        return self._options.max_resource_attr
+
+    @property
+    def searcher_data(self) -> SearcherData:
+        return self._options.searcher_data
 
     def population(self, level: int) -> list[Member]:
         """Members of this level with a finite result, best first."""
         return self._populations.ranked(level)
 
-    def _own_metadata(self) -> dict[str, Any]:
+    def complaint(self) -> MetricError | None:
+        return self.searcher.complaint()
+
+    def metadata(self) -> dict[str, Any]:
         return {
+            **super().metadata(),
+            "searcher": searcher_name(self.searcher),
+            "random_seed": self.random_seed,
+            "resource_attr": self.resource_attr,
+            "max_resource_attr": self.max_resource_attr,
+            "max_resource_level": self.max_resource_level,
             "rungs_first_bracket": [list(rung) for rung in self.rungs_first_bracket],
             "num_brackets_per_iteration": self.num_brackets_per_iteration,
             "mutation_factor": self._evolution.mutation_factor,
             "crossover_probability": self._evolution.crossover_probability,
             "support_pause_resume": self._evolution.support_pause_resume,
+            "searcher_data": self.searcher_data,
         }
 
 

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cloudtune.errors import MetricError
 from cloudtune.options import named_options
-from cloudtune.schedulers.base import NotNow, Suggestion
+from cloudtune.schedulers.base import Decision, NotNow, Suggestion, TrialScheduler
 from cloudtune.schedulers.hyperband_options import SearcherData
 from cloudtune.schedulers.objective import Objective, check_distinct
-from cloudtune.schedulers.setup import start
+from cloudtune.schedulers.setup import searcher_name, start
 from cloudtune.schedulers.sync_brackets import Ascent, Bracket
 from cloudtune.schedulers.sync_options import SyncOptions, checked_brackets, geometric_brackets
 from cloudtune.schedulers.sync_trials import SyncTrials
-from cloudtune.schedulers.synchronous import SynchronousScheduler
 from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.factory import searcher_for
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.searchers.seeding import checked_seed
 from cloudtune.space import validate_config_space
-from cloudtune.trial import Mode
+from cloudtune.trial import Metrics, Mode, Trial
 
 
 @named_options()
-class SynchronousHyperbandScheduler(SynchronousScheduler):
+class SynchronousHyperbandScheduler(TrialScheduler):
     """Synchronous successive halving (one bracket) and Hyperband (several) with rungs as they are given.
 
     Every trial pauses at its rung. When a rung has as many results as it has places, the best of them are resumed to
@@ -78,6 +78,7 @@ class SynchronousHyperbandScheduler(SynchronousScheduler):
         """Per bracket its rungs, (size, level)."""
         limit = self._options.limit(config_space, max(rungs[-1].level for rungs in self.bracket_rungs))
         self.max_resource_level = limit.max_t
+        """The most a trial may use."""
         self.random_seed = checked_seed(random_seed)
         problem = SearchProblem(
             config_space, points_to_evaluate, self.random_seed, (metric,), (mode,), resource_attr, limit.max_t
@@ -100,19 +101,79 @@ class SynchronousHyperbandScheduler(SynchronousScheduler):
                 exhausted = True
         return self._trials.without_new_configurations()
 
+    # -- what has happened -----------------------------------------------------------------------------------------
+
+    def on_trial_add(self, trial: Trial) -> None:
+        self._trials.on_trial_add(trial)
+
+    def on_trial_resume(self, trial: Trial) -> None:
+        self._trials.on_trial_resume(trial)
+
+    def on_trial_result(self, trial: Trial, result: Metrics) -> Decision:
+        return self._trials.on_trial_result(trial, result)
+
+    def on_late_result(self, trial: Trial, result: Metrics) -> None:
+        self._trials.on_late_result(trial, result)
+
+    def on_repeated_result(self, trial: Trial, result: Metrics) -> None:
+        self._trials.on_repeated_result(trial, result)
+
+    def on_trial_complete(self, trial: Trial, result: Metrics) -> None:
+        self._trials.on_trial_complete(trial, result)
+
+    def on_trial_error(self, trial: Trial) -> None:
+        self._trials.on_trial_error(trial)
+
+    def on_trial_remove(self, trial: Trial) -> None:
+        self._trials.on_trial_remove(trial)
+
+    def trials_checkpoints_can_be_removed(self) -> Sequence[int]:
+        """Paused trials that will never be resumed: others at their full rung were better. Each named once."""
+        return self._trials.named_removable()
+
     # -- what it says about itself -----------------------------------------------------------------------------------
+
+    def metric_names(self) -> Sequence[str]:
+        return [self._objective.metric]
+
+    def metric_mode(self) -> Mode:
+        return self._objective.mode
+
+    @property
+    def resource_attr(self) -> str:
+        return self._options.resource_attr
+
+    @property
+    def max_resource_attr(self) -> str | None:
+        return self._options.max_resource_attr
 
     @property
     def num_brackets(self) -> int:
         """After so many the cycle begins anew."""
         return len(self.bracket_rungs)
 
+    @property
+    def searcher_data(self) -> SearcherData:
+        return self._options.searcher_data
+
     def brackets_at_work(self) -> Sequence[Bracket]:
         """Those that have begun and are not complete, oldest first. Read only."""
         return tuple(self._trials.brackets.active)
 
-    def _own_metadata(self) -> dict[str, Any]:
-        return {"bracket_rungs": [[list(rung) for rung in rungs] for rungs in self.bracket_rungs]}
+    def complaint(self) -> MetricError | None:
+        return self.searcher.complaint()
+
+    def metadata(self) -> dict[str, Any]:
+        return {
+            **super().metadata(),
+            "searcher": searcher_name(self.searcher),
+            "random_seed": self.random_seed,
+            "resource_attr": self.resource_attr,
+            "max_resource_attr": self.max_resource_attr,
+            "max_resource_level": self.max_resource_level,
+            "bracket_rungs": [[list(rung) for rung in rungs] for rungs in self.bracket_rungs],
+            "searcher_data": self.searcher_data,
+        }
 
 
 @named_options()
