@@ -250,6 +250,9 @@ Event: TypeAlias = (
     | ExperimentReopened
 )
 
+News: TypeAlias = StatusObserved | AttemptInterrupted | ReportObserved | DecisionMade
+"""What comes in from trials, and what is decided about it."""
+
 
 class _Codec:
     types: ClassVar[dict[str, type[Event]]] = {cls.__name__: cls for cls in get_args(Event)}

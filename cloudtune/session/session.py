@@ -23,7 +23,7 @@ from cloudtune.session.checks import missing_metric, not_as_asked, too_many_fail
 from cloudtune.session.notices import Notices, tell_of_the_wait
 from cloudtune.session.patience import patiently
 from cloudtune.session.recording import Recorder
-from cloudtune.session.telling import status_behind, tell_launches, tell_news
+from cloudtune.session.telling import tell_launches, tell_news
 from cloudtune.trial import Status
 
 logger = logging.getLogger("cloudtune.tuner")
@@ -275,14 +275,13 @@ class Session:
         except TransientError as error:
             logger.warning("no news this time: %s", error)
             return
-        news: list[ev.Event] = []
+        news: list[ev.News] = []
         statuses: list[Status] = []
-        told = self.callbacks.want_news()
+        told, trials = self.callbacks.want_news(), self.ledger.trials
         for event in self.engine.observe(observations, self._clock.now()):
             news.append(event)
             if told:
-                is_decision = type(event) is ev.DecisionMade  # follows its report: nobody asks
-                statuses.append(Status.in_progress if is_decision else status_behind(self.ledger, event))
+                statuses.append(trials[event.trial_id].status)
         if news:
             self._recorder.record(news)
             self._notices.speak(news)

@@ -14,15 +14,8 @@ from cloudtune.trial import Status, Trial
 _ACTIONS = {action.value: action for action in Action}
 
 
-def status_behind(ledger: Ledger, event: ev.Event) -> Status:
-    """The status of the trial that the event is about, at this moment."""
-    if isinstance(event, (ev.ReportObserved, ev.StatusObserved)):
-        return ledger.trials[event.trial_id].status
-    return Status.in_progress
-
-
-def tell_news(callbacks: CallbackList, ledger: Ledger, news: Sequence[ev.Event], statuses: Sequence[Status]) -> None:
-    """``statuses``: for each event, ``status_behind`` it at its moment: later events may have changed it.
+def tell_news(callbacks: CallbackList, ledger: Ledger, news: Sequence[ev.News], statuses: Sequence[Status]) -> None:
+    """``statuses``: for each event, that of its trial just after it: later events may have changed it.
 
     Callbacks get metrics of their own: what they do with them changes nothing.
     """
@@ -39,7 +32,7 @@ def tell_news(callbacks: CallbackList, ledger: Ledger, news: Sequence[ev.Event],
             callbacks.call("on_trial_complete", state.trial, state.last_result or {})
 
 
-def _trials_with_news(ledger: Ledger, news: Sequence[ev.Event]) -> dict[int, tuple[Trial, Status]]:
+def _trials_with_news(ledger: Ledger, news: Sequence[ev.News]) -> dict[int, tuple[Trial, Status]]:
     ids = {event.trial_id for event in news if isinstance(event, (ev.ReportObserved, ev.StatusObserved))}
     return {trial_id: (ledger.trials[trial_id].trial, ledger.trials[trial_id].status) for trial_id in sorted(ids)}
 
