@@ -14,7 +14,7 @@ from cloudtune.clock import Clock
 from cloudtune.engine.engine import Engine
 from cloudtune.engine.intents import DeleteCheckpoint
 from cloudtune.engine.status import StatusKeeper, TuningStatus
-from cloudtune.engine.stopping import Criterion
+from cloudtune.engine.stopping import reason_of
 from cloudtune.errors import CloudtuneError, TransientError
 from cloudtune.journal import events as ev
 from cloudtune.journal.store import JournalStore
@@ -84,6 +84,14 @@ class Session:
         self._notices = Notices(self.ledger)
         self._told_to_start_no_more = False
         self._summarized_at = clock.now()
+
+    @property
+    def stop_criterion(self) -> Callable[[TuningStatus], bool]:
+        return self._stop_criterion
+
+    @stop_criterion.setter
+    def stop_criterion(self, criterion: Callable[[TuningStatus], bool]) -> None:
+        self._stop_criterion, self._reason_of_criterion = criterion, reason_of(criterion)
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -248,10 +256,7 @@ class Session:
             return self.stop_requested
         if failure := self.failure():
             return str(failure)
-        view, criterion = self.view() if now is None else self.status.view(now), self.stop_criterion
-        if isinstance(criterion, Criterion):
-            return criterion.reason(view)
-        return "the stop criterion is met" if criterion(view) else None
+        return self._reason_of_criterion(self.status.view(self._clock.now() if now is None else now))
 
     def failure(self) -> CloudtuneError | None:
         """What makes it pointless to go on, if anything does: as it was when it was found."""

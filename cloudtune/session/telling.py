@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import zip_longest
 
 from cloudtune.callbacks.base import CallbackList
 from cloudtune.engine.ledger import Ledger
@@ -23,8 +22,10 @@ def tell_news(callbacks: CallbackList, ledger: Ledger, news: Sequence[ev.News], 
         reports = [(each.trial_id, dict(each.metrics)) for each in news if isinstance(each, ev.ReportObserved)]
         callbacks.call("on_fetch_status_results", _trials_with_news(ledger, news), reports)
     trials = ledger.trials
-    for event, status, following in zip_longest(news, statuses, news[1:]):
+    for number, event in enumerate(news):
+        status = statuses[number]
         if isinstance(event, ev.ReportObserved):
+            following = news[number + 1] if number + 1 < len(news) else None
             trial, decision = trials[event.trial_id].trial, _decision_on(event, following)
             callbacks.call("on_trial_result", trial, status, dict(event.metrics), decision)
         elif isinstance(event, ev.StatusObserved) and status is Status.completed:
