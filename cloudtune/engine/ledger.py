@@ -92,10 +92,12 @@ class Ledger:
     def own_names(self, metrics: Metrics) -> Metrics:
         """With names that all reports share: they come with every line that is parsed, and take most of it."""
         names = self._names
-        if len(metrics) != len(names) or tuple(metrics) != names:
-            names = self._names = tuple(map(sys.intern, metrics))
-        if all(map(is_, metrics, names)):
+        if len(metrics) == len(names) and all(map(is_, metrics, names)):
             return metrics
+        if tuple(metrics) != names:
+            names = self._names = tuple(map(sys.intern, metrics))
+            if all(map(is_, metrics, names)):
+                return metrics
         return dict(zip(names, metrics.values(), strict=True))
 
     def wallclock_time(self, now: float) -> float:
