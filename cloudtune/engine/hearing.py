@@ -36,9 +36,7 @@ def hear(ledger: Ledger, event: ReportObserved) -> None:
     if started_over and not (attempt.from_scratch and not attempt.interruptions):
         ledger.started_over.append(attempt.id)
     rows = ledger.rows
-    rows.append(
-        ResultRow(trial_id, number, metrics, _CONTINUE, late, repeated, emitted_at, event.at, event.tuner_time)
-    )
+    rows.append(ResultRow(trial_id, number, metrics, _CONTINUE, late, repeated, emitted_at, event.at, event.tuner_time))
     ledger.evaluations += not repeated
     cost = metrics.get(_WORKER_COST)
     if cost is not None and is_current and isinstance(cost, (int, float)) and abs(cost) <= LARGEST:
