@@ -270,7 +270,8 @@ def to_line(event: Event) -> str:
     kind = type(event)
     parts = [f'{{"event":"{kind.__name__}","at":{_moment(event.at)}']
     for name in _Codec.fields[kind][1:]:
-        parts.append(f',"{name}":{_value(getattr(event, name))}')
+        value = getattr(event, name)
+        parts.append(f',"{name}":{_object(value) if isinstance(value, dict) else _value(value)}')
     return "".join(parts) + "}"
 
 
@@ -306,7 +307,7 @@ def _plain(value: object) -> object:
 _ENCODER = json.JSONEncoder(separators=(",", ":"), default=_plain)
 
 
-# -- lines, in a third of the time that ``_ENCODER`` takes -------------------------------------------------------------
+# -- lines, sooner than ``_ENCODER`` makes them ------------------------------------------------------------------------
 
 
 def _report_line(event: ReportObserved) -> str:
@@ -350,7 +351,7 @@ def _value(value: object) -> str:
         return _text(value)
     if value is None:
         return "null"
-    return _object(value) if isinstance(value, dict) else _ENCODER.encode(value)
+    return _ENCODER.encode(value)  # also of a dict inside another: it knows those that contain themselves
 
 
 def _object(values: Mapping[str, Any]) -> str:
