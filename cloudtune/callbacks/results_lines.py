@@ -68,7 +68,7 @@ class Lines:
         is_last = self._last_rows[trial_id] == number
         status = self._ledger.trials[trial_id].status if is_last else Status.in_progress
         emitted, seen = row.emitted_at, row.seen_at
-        text = cell(emitted)
+        text = repr(emitted) if type(emitted) is float and emitted == emitted else cell(emitted)
         fixed = (
             row.decision._value_,
             status._value_,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,9 @@ from cloudtune.trial import Status
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_AT_ONCE = 1000
+"""Rows that are put into the file at a time."""
 
 Extra = Mapping[int, Mapping[str, Any]]
 """Columns of a user's own, by row number."""
@@ -95,7 +97,7 @@ def _columns(ledger: Ledger, add_wallclock_time: bool, extra: Extra) -> list[str
 
 
 def write_results(ledger: Ledger, path: Path, add_wallclock_time: bool = True, extra: Extra | None = None) -> None:
-    """Write the table of ``results_frame``, row by row: what is held in memory doesn't grow with it.
+    """Write the table of ``results_frame``, a thousand rows at a time: what is held in memory doesn't grow with it.
 
     A reader sees the old or the new file, never half of one.
     """
@@ -106,17 +108,20 @@ def write_results(ledger: Ledger, path: Path, add_wallclock_time: bool = True, e
     lines = Lines(ledger, columns, _last_rows(ledger))
     with (
         zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open("results.csv", "w", force_zip64=True) as binary,
-        io.TextIOWrapper(binary, "utf-8", newline="") as text,
+        archive.open("results.csv", "w", force_zip64=True) as file,
     ):
-        text.write(lines.of_cells(columns))
+        texts = [lines.of_cells(columns)]
         for number, row in enumerate(ledger.rows):
             line = None if number in extra else lines.of_row(number, row)
             if line is None:
                 config = {f"config_{name}": value for name, value in ledger.trials[row.trial_id].trial.config.items()}
                 is_last = lines.is_last(number, row)
                 line = lines.of_record(_record(ledger, row, config, is_last, add_wallclock_time, extra.get(number, {})))
-            text.write(line)
+            texts.append(line)
+            if len(texts) == _AT_ONCE:
+                file.write("".join(texts).encode())
+                texts.clear()
+        file.write("".join(texts).encode())
     draft.replace(path)
 
 

@@ -45,19 +45,19 @@ class Engine:
 
     # -- what follows from observations ------------------------------------------------------------------------
 
-    def observe(self, observations: Sequence[Observation], now: float) -> Iterator[ev.Event]:
+    def observe(self, observations: Sequence[Observation], now: float) -> Iterator[ev.News]:
         """Take in what a backend saw: what was new in it, and what was decided about it.
 
         Known reports and stale statuses yield nothing. Where reports lag, younger ones wait for older ones, bounded.
         """
-        in_order = self._arrivals.take(observations, now, hold=not self._is_winding_down())
-        for observation in in_order:
+        ledger = self.ledger
+        for observation in self._arrivals.take(observations, now, hold=not self._is_winding_down()):
             event = self._news(observation)
             if event is None:
                 continue
-            self.ledger.apply(event)
+            ledger.apply(event)
             yield event
-            if self.ledger.undecided:
+            if ledger.undecided:
                 yield from self.decide(now)
 
     def decide(self, now: float) -> list[ev.DecisionMade]:
@@ -70,7 +70,7 @@ class Engine:
             made.append(event)
         return made
 
-    def _news(self, seen: Observation) -> ev.Event | None:
+    def _news(self, seen: Observation) -> ev.News | None:
         attempt = self.ledger.attempt(seen.attempt)
         if attempt is None:
             return None

@@ -91,12 +91,14 @@ class Ledger:
 
     def own_names(self, metrics: Metrics) -> Metrics:
         """With names that all reports share: they come with every line that is parsed, and take most of it."""
-        names = tuple(metrics)
-        if names != self._names:
-            self._names = tuple(map(sys.intern, names))
-        if all(map(is_, names, self._names)):
+        names = self._names
+        if len(metrics) == len(names) and all(map(is_, metrics, names)):
             return metrics
-        return dict(zip(self._names, metrics.values(), strict=True))
+        if tuple(metrics) != names:
+            names = self._names = tuple(map(sys.intern, metrics))
+            if all(map(is_, metrics, names)):
+                return metrics
+        return dict(zip(names, metrics.values(), strict=True))
 
     def wallclock_time(self, now: float) -> float:
         """Seconds the tuner has run until ``now``, over all sessions."""

@@ -29,7 +29,15 @@ def place_of(trial: TrialState, attempt: AttemptState, resource: float, emitted_
         place = _after_a_break(trial, attempt, resource, emitted_at)
     if resource < trial.first_resource:
         trial.first_resource = resource
-    _note_progress(trial, attempt, resource)
+    count = len(attempt.report_keys)
+    more = count > trial.most_reports
+    if more:
+        trial.most_reports = count
+    if (trial.capacity_losses or trial.service_failures) and (
+        more if math.isnan(resource) else resource > trial.furthest
+    ):
+        # a trial that gets on has not lost anything in a row
+        trial.capacity_losses = trial.service_failures = 0
     return place
 
 
@@ -55,12 +63,15 @@ def counts_anew(trial: TrialState, attempt: AttemptState, metrics: Metrics, emit
         trial.counters = {name: (value, value) for name, value in now.items()}
         return False
     if attempt.started_again_at is None or attempt is not trial.current:
-        for name, (first, last) in list(trial.counters.items()):
+        counters, others = trial.counters, []
+        for name, (first, last) in counters.items():
             value = metrics.get(name)
             if type(value) is int and value > last:
-                trial.counters[name] = (first, value)
+                counters[name] = (first, value)
             else:
-                del trial.counters[name]
+                others.append(name)
+        for name in others:
+            del counters[name]
         return False
     now = {name: metrics[name] for name in trial.counters if type(metrics.get(name)) is int}
     known = {name: trial.counters[name] for name in now}
@@ -72,21 +83,3 @@ def counts_anew(trial: TrialState, attempt: AttemptState, metrics: Metrics, emit
     if anew or stepped_back:
         attempt.started_again_at = None
     return anew
-
-
-def heard(trial: TrialState, attempt: AttemptState, resource: float) -> None:
-    """The scheduler was told. What an earlier attempt says late leaves the present one its decisions."""
-    if attempt is trial.current and resource > trial.furthest:
-        trial.furthest = resource
-
-
-def _note_progress(trial: TrialState, attempt: AttemptState, resource: float) -> None:
-    """A trial that gets on has not lost anything in a row."""
-    count = len(attempt.report_keys)
-    more = count > trial.most_reports
-    if more:
-        trial.most_reports = count
-    if (trial.capacity_losses or trial.service_failures) and (
-        more if math.isnan(resource) else resource > trial.furthest
-    ):
-        trial.capacity_losses = trial.service_failures = 0

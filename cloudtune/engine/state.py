@@ -123,7 +123,17 @@ class ResultRow:
 
     def decided(self, action: Action) -> ResultRow:
         """The same row, with this decision."""
-        return replace(self, decision=action)
+        return ResultRow(
+            self.trial_id,
+            self.attempt,
+            self.metrics,
+            action,
+            self.late,
+            self.repeated,
+            self.emitted_at,
+            self.seen_at,
+            self.tuner_time,
+        )
 
 
 def new_trial(trial_id: int, config: Config, at: float, carried: Mapping[str, Any] | None = None) -> TrialState:

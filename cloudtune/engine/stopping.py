@@ -45,13 +45,14 @@ class AnyOf(Criterion):
 
     def reason(self, status: TuningStatus) -> str | None:
         # all of them are asked, always: each sees the same course of things, whatever the others say
-        return next(filter(None, [_reason(criterion, status) for criterion in self.criteria]), None)
+        return next(filter(None, [reason_of(criterion)(status) for criterion in self.criteria]), None)
 
 
-def _reason(criterion: Callable[[TuningStatus], bool], status: TuningStatus) -> str | None:
+def reason_of(criterion: Callable[[TuningStatus], bool]) -> Callable[[TuningStatus], str | None]:
+    """What says why to stop: the method of a ``Criterion``, or one for a function that doesn't say."""
     if isinstance(criterion, Criterion):
-        return criterion.reason(status)
-    return "the stop criterion is met" if criterion(status) else None
+        return criterion.reason
+    return lambda status: "the stop criterion is met" if criterion(status) else None
 
 
 @named_options()

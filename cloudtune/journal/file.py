@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cloudtune.errors import JournalConflictError
-from cloudtune.journal.events import Event, from_line, to_line
+from cloudtune.journal.events import Event, from_line, to_lines
 from cloudtune.journal.store import conflict, last_writer
 
 
@@ -45,7 +45,7 @@ class FileJournal:
         file = self._writer or self._open()
         if expected_seq != self._seq:
             raise conflict(f"{self._seq} events, not {expected_seq}")
-        file.write("".join(to_line(event) + "\n" for event in events).encode())
+        file.write(to_lines(events))
         file.flush()
         if self._outlives_power:
             os.fsync(file.fileno())

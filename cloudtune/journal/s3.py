@@ -12,7 +12,7 @@ from contextlib import suppress
 from cloudtune.aws import Aws, S3Uri
 from cloudtune.aws.translation import translated
 from cloudtune.errors import AlreadyExistsError, CloudtuneError, JournalCorruptError, NotFoundError
-from cloudtune.journal.events import Event, from_line, to_line
+from cloudtune.journal.events import Event, from_line, to_lines
 from cloudtune.journal.segments import LEVELS, Part, Sealer, cover, parsed
 from cloudtune.journal.store import conflict, last_writer
 
@@ -71,7 +71,7 @@ class S3Journal:
             self._seq = self._length()
         if expected_seq != self._seq:
             raise conflict(f"{self._seq} events, not {expected_seq}")
-        body = "".join(to_line(event) + "\n" for event in events).encode()
+        body = to_lines(events)
         if not self._owns(Part(0, expected_seq).name, body):
             who = last_writer(S3Journal(self.uri, self._aws).read(expected_seq))
             raise conflict(f"other events from number {expected_seq} on", who)

@@ -20,6 +20,8 @@ STILL_WAITING = 60.0
 """Seconds after which a wait at the end is mentioned, each time."""
 
 _ITS_SCRIPT = (Cause.NONE.value, Cause.SCRIPT.value)
+_NOT_OURS = (Cause.OUTSIDE.value, Cause.RUNTIME_LIMIT.value)
+_RELAUNCH = Outcome.RELAUNCH.value
 
 
 class Notices:
@@ -61,12 +63,12 @@ class Notices:
         return "reported before" if resource is None else f"come to {resource} {furthest:g}"
 
     def _end(self, event: ev.StatusObserved) -> None:
-        if event.outcome == Outcome.RELAUNCH.value:
+        if event.outcome == _RELAUNCH:
             what = "its script failed" if event.cause in _ITS_SCRIPT else "its attempt was lost"
             logger.warning(
                 "trial %d gets another attempt, %s: %s", event.trial_id, what, " ".join(event.reason.split())
             )
-        elif event.cause in (Cause.OUTSIDE.value, Cause.RUNTIME_LIMIT.value):
+        elif event.cause in _NOT_OURS:
             logger.warning(
                 "trial %d was ended, though not by this tuner: %s", event.trial_id, " ".join(event.reason.split())
             )

@@ -47,8 +47,9 @@ class Retries:
         self._due[key] = (now + pause, pause)
 
     def forget(self, intent: Intent) -> None:
-        self._due.pop(_key(intent), None)
-        self._tried.pop(_key(intent), None)
+        if self._tried:
+            self._due.pop(_key(intent), None)
+            self._tried.pop(_key(intent), None)
 
 
 def _key(intent: Intent) -> AttemptId | int:

@@ -14,7 +14,7 @@ from cloudtune.clock import Clock
 from cloudtune.engine.engine import Engine
 from cloudtune.engine.intents import DeleteCheckpoint
 from cloudtune.engine.status import StatusKeeper, TuningStatus
-from cloudtune.engine.stopping import Criterion
+from cloudtune.engine.stopping import reason_of
 from cloudtune.errors import CloudtuneError, TransientError
 from cloudtune.journal import events as ev
 from cloudtune.journal.store import JournalStore
@@ -23,7 +23,7 @@ from cloudtune.session.checks import missing_metric, not_as_asked, too_many_fail
 from cloudtune.session.notices import Notices, tell_of_the_wait
 from cloudtune.session.patience import patiently
 from cloudtune.session.recording import Recorder
-from cloudtune.session.telling import status_behind, tell_launches, tell_news
+from cloudtune.session.telling import tell_launches, tell_news
 from cloudtune.trial import Status
 
 logger = logging.getLogger("cloudtune.tuner")
@@ -84,6 +84,14 @@ class Session:
         self._notices = Notices(self.ledger)
         self._told_to_start_no_more = False
         self._summarized_at = clock.now()
+
+    @property
+    def stop_criterion(self) -> Callable[[TuningStatus], bool]:
+        return self._stop_criterion
+
+    @stop_criterion.setter
+    def stop_criterion(self, criterion: Callable[[TuningStatus], bool]) -> None:
+        self._stop_criterion, self._reason_of_criterion = criterion, reason_of(criterion)
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -248,10 +256,7 @@ class Session:
             return self.stop_requested
         if failure := self.failure():
             return str(failure)
-        view, criterion = self.view() if now is None else self.status.view(now), self.stop_criterion
-        if isinstance(criterion, Criterion):
-            return criterion.reason(view)
-        return "the stop criterion is met" if criterion(view) else None
+        return self._reason_of_criterion(self.status.view(self._clock.now() if now is None else now))
 
     def failure(self) -> CloudtuneError | None:
         """What makes it pointless to go on, if anything does: as it was when it was found."""
@@ -275,14 +280,13 @@ class Session:
         except TransientError as error:
             logger.warning("no news this time: %s", error)
             return
-        news: list[ev.Event] = []
+        news: list[ev.News] = []
         statuses: list[Status] = []
-        told = self.callbacks.want_news()
+        told, trials = self.callbacks.want_news(), self.ledger.trials
         for event in self.engine.observe(observations, self._clock.now()):
             news.append(event)
             if told:
-                is_decision = type(event) is ev.DecisionMade  # follows its report: nobody asks
-                statuses.append(Status.in_progress if is_decision else status_behind(self.ledger, event))
+                statuses.append(trials[event.trial_id].status)
         if news:
             self._recorder.record(news)
             self._notices.speak(news)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import zip_longest
 
 from cloudtune.callbacks.base import CallbackList
 from cloudtune.engine.ledger import Ledger
@@ -14,15 +13,8 @@ from cloudtune.trial import Status, Trial
 _ACTIONS = {action.value: action for action in Action}
 
 
-def status_behind(ledger: Ledger, event: ev.Event) -> Status:
-    """The status of the trial that the event is about, at this moment."""
-    if isinstance(event, (ev.ReportObserved, ev.StatusObserved)):
-        return ledger.trials[event.trial_id].status
-    return Status.in_progress
-
-
-def tell_news(callbacks: CallbackList, ledger: Ledger, news: Sequence[ev.Event], statuses: Sequence[Status]) -> None:
-    """``statuses``: for each event, ``status_behind`` it at its moment: later events may have changed it.
+def tell_news(callbacks: CallbackList, ledger: Ledger, news: Sequence[ev.News], statuses: Sequence[Status]) -> None:
+    """``statuses``: for each event, that of its trial just after it: later events may have changed it.
 
     Callbacks get metrics of their own: what they do with them changes nothing.
     """
@@ -30,8 +22,10 @@ def tell_news(callbacks: CallbackList, ledger: Ledger, news: Sequence[ev.Event],
         reports = [(each.trial_id, dict(each.metrics)) for each in news if isinstance(each, ev.ReportObserved)]
         callbacks.call("on_fetch_status_results", _trials_with_news(ledger, news), reports)
     trials = ledger.trials
-    for event, status, following in zip_longest(news, statuses, news[1:]):
+    for number, event in enumerate(news):
+        status = statuses[number]
         if isinstance(event, ev.ReportObserved):
+            following = news[number + 1] if number + 1 < len(news) else None
             trial, decision = trials[event.trial_id].trial, _decision_on(event, following)
             callbacks.call("on_trial_result", trial, status, dict(event.metrics), decision)
         elif isinstance(event, ev.StatusObserved) and status is Status.completed:
@@ -39,7 +33,7 @@ def tell_news(callbacks: CallbackList, ledger: Ledger, news: Sequence[ev.Event],
             callbacks.call("on_trial_complete", state.trial, state.last_result or {})
 
 
-def _trials_with_news(ledger: Ledger, news: Sequence[ev.Event]) -> dict[int, tuple[Trial, Status]]:
+def _trials_with_news(ledger: Ledger, news: Sequence[ev.News]) -> dict[int, tuple[Trial, Status]]:
     ids = {event.trial_id for event in news if isinstance(event, (ev.ReportObserved, ev.StatusObserved))}
     return {trial_id: (ledger.trials[trial_id].trial, ledger.trials[trial_id].status) for trial_id in sorted(ids)}
 

@@ -34,7 +34,7 @@ class Bench:
             self.events.append(event)
 
     def see(self, *observations: Observation) -> list[ev.Event]:
-        news = list(self.engine.observe(observations, self.now))
+        news: list[ev.Event] = list(self.engine.observe(observations, self.now))
         self.events += news
         return news
 

@@ -61,10 +61,24 @@ def test_an_event_is_one_line_and_comes_back(event: ev.Event) -> None:
     assert same(dataclasses.asdict(back), dataclasses.asdict(event))
 
 
-@given(st.one_of([events_of(ev.ReportObserved), events_of(ev.DecisionMade)]))
-def test_what_is_written_quickly_is_what_json_says(event: ev.ReportObserved | ev.DecisionMade) -> None:
+@given(st.one_of([events_of(kind) for kind in KINDS]))
+def test_what_is_written_quickly_is_what_json_says(event: ev.Event) -> None:
     body = {"event": type(event).__name__, **{f.name: getattr(event, f.name) for f in dataclasses.fields(event)}}
     assert ev.to_line(event) == json.dumps(body, separators=(",", ":"))
+
+
+def test_names_that_are_no_strings_or_look_like_formats_are_written_as_json_does() -> None:
+    for metrics in ({"a%s": 1, "%": 2.5}, {1: 2.0}, {True: 2.0}, {None: 1}, {"a": {1: "%"}}, {}):
+        line = ev.to_line(ev.ReportObserved(0.0, 0, 0, "0", typing.cast(Any, metrics), -0.0, 0.0))
+        assert json.dumps(metrics, separators=(",", ":")) in line
+        assert '"at":0.0' in line and '"emitted_at":-0.0' in line
+
+
+def test_what_contains_itself_is_refused() -> None:
+    endless: dict[str, Any] = {}
+    endless["itself"] = endless
+    with pytest.raises(ValueError, match="Circular"):
+        ev.to_line(ev.ExperimentStarted(0.0, "", "", endless))
 
 
 def test_numbers_of_numpy_are_written_as_numbers() -> None:

@@ -47,10 +47,10 @@ class SimulatorClock:
         return self._now
 
     def sleep(self, seconds: float) -> None:
-        until = self.now() + max(seconds, 0.0)
+        until = self.now() + seconds if seconds > 0 else self.now()
         event = self.next_event()
         if event < math.inf:
-            self._now = max(until, event)
+            self._now = event if event > until else until
         else:
             self._now = until if seconds > 0 else until + IDLE_SECONDS
 
