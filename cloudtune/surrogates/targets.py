@@ -23,8 +23,8 @@ class Scale(Protocol):
 class Standard:
     """Mean 0, standard deviation 1; targets that are all the same become 0.
 
-    Those far above nearly all others (a diverged training, say) would leave no digits for the differences that count:
-    what lies beyond the ``knee`` is bent towards ``knee + width``.
+    Those far above most others (a diverged training, say) would leave no digits for the differences that count, and
+    teach a model that nothing is smooth: what lies beyond the ``knee`` is bent towards ``knee + width``.
     """
 
     shift: float
@@ -52,9 +52,12 @@ class Standard:
 
 
 def _knee(targets: Array) -> tuple[float, float]:
-    """Thrice as far above the least target as nine in ten are, and how far these are."""
+    """Thrice as far above the least target as most are, and how far these are.
+
+    Most are all but ten, and half of few: of the first targets, drawn at random, more are bad than of later ones.
+    """
     least = float(targets.min())
-    width = float(np.quantile(targets, 0.9, method="lower")) - least
+    width = float(np.quantile(targets, max(0.5, 1.0 - 10.0 / len(targets)), method="lower")) - least
     return (least + 3.0 * width, width) if width > 0 else (math.inf, 1.0)
 
 

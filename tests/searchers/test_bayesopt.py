@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cloudtune.errors import OptionError
 from cloudtune.searchers.base import Searcher
@@ -209,13 +210,16 @@ def test_only_listed_configurations_are_proposed_the_best_one_soon() -> None:
     assert min(values) <= sorted(branin(config) for config in listed)[1]
 
 
-def test_trials_at_work_are_not_proposed_again_and_spread() -> None:
-    searcher = bayesopt(BRANIN)
-    minimized(searcher, branin, 10)
-    places = np.array([list(launched(searcher, trial_id).values()) for trial_id in range(10, 16)]) / 15
-    distances = np.linalg.norm(places[:, None] - places[None], axis=2)[np.triu_indices(6, 1)]
-    assert distances.min() > 1e-3
-    assert np.median(distances) > 0.1
+@pytest.mark.parametrize("seed", range(3))
+def test_trials_at_work_are_not_proposed_again_and_spread_as_long_as_their_results_are_imagined(seed: int) -> None:
+    def distances(**options: Any) -> NDArray[np.float64]:
+        searcher = bayesopt(BRANIN, seed, **options)
+        minimized(searcher, branin, 7)
+        places = np.array([list(launched(searcher, trial_id).values()) for trial_id in range(7, 13)]) / 15
+        return np.asarray(np.linalg.norm(places[:, None] - places[None], axis=2)[np.triu_indices(6, 1)])
+
+    assert distances().min() > 0.03
+    assert 0.0 < distances(no_fantasizing=True).min() < 0.01
 
 
 def test_a_batch_is_what_would_be_proposed_one_by_one_and_changes_nothing() -> None:

@@ -29,6 +29,16 @@ def test_a_target_far_above_leaves_the_others_their_differences() -> None:
     np.testing.assert_allclose(scale.backward(values[:-1]), targets[:-1], atol=1e-9)
 
 
+@pytest.mark.parametrize(("count", "knee"), [(10, 15.0), (20, 30.0), (50, 120.0), (100, 270.0)])
+def test_what_is_bent_lies_thrice_as_far_up_as_half_of_few_or_all_but_ten_of_many(count: int, knee: float) -> None:
+    targets = np.arange(1.0, count + 1)
+    targets[-1] = 1e6
+    scale = Standard.of(targets)
+    assert scale.knee == pytest.approx(knee, abs=4)
+    bent = float(scale.forward(targets)[-1]) * scale.scale + scale.shift
+    assert scale.knee + 0.99 * scale.width < bent < scale.knee + scale.width
+
+
 def test_ordinary_targets_are_only_shifted_and_scaled() -> None:
     targets = np.random.default_rng(0).standard_normal(50)
     np.testing.assert_allclose(Standard.of(targets).forward(targets), (targets - targets.mean()) / targets.std())
