@@ -144,7 +144,7 @@ def test_the_readme_s_training_script_reports(tmp_path: Path) -> None:
 def test_the_readme_s_launcher_tunes_on_the_sandbox(tmp_path: Path) -> None:
     _, launcher = blocks(ROOT / "README.md")
     shorter = {
-        "max_wallclock_time=3600, max_cost=20": "max_num_trials_started=1",
+        "max_wallclock_time=3600, max_cost=20": "max_num_trials_completed=1",
         '"epochs": 27': '"epochs": 3',
         "n_workers=4": "n_workers=2, sleep_time=0.2",
     }
