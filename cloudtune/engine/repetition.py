@@ -29,15 +29,7 @@ def place_of(trial: TrialState, attempt: AttemptState, resource: float, emitted_
         place = _after_a_break(trial, attempt, resource, emitted_at)
     if resource < trial.first_resource:
         trial.first_resource = resource
-    count = len(attempt.report_keys)
-    more = count > trial.most_reports
-    if more:
-        trial.most_reports = count
-    if (trial.capacity_losses or trial.service_failures) and (
-        more if math.isnan(resource) else resource > trial.furthest
-    ):
-        # a trial that gets on has not lost anything in a row
-        trial.capacity_losses = trial.service_failures = 0
+    _note_progress(trial, attempt, resource)
     return place
 
 
@@ -83,3 +75,15 @@ def counts_anew(trial: TrialState, attempt: AttemptState, metrics: Metrics, emit
     if anew or stepped_back:
         attempt.started_again_at = None
     return anew
+
+
+def _note_progress(trial: TrialState, attempt: AttemptState, resource: float) -> None:
+    """A trial that gets on has not lost anything in a row."""
+    count = len(attempt.report_keys)
+    more = count > trial.most_reports
+    if more:
+        trial.most_reports = count
+    if (trial.capacity_losses or trial.service_failures) and (
+        more if math.isnan(resource) else resource > trial.furthest
+    ):
+        trial.capacity_losses = trial.service_failures = 0

@@ -123,6 +123,7 @@ class ResultRow:
 
     def decided(self, action: Action) -> ResultRow:
         """The same row, with this decision."""
+        # ``replace`` takes five times as long
         return ResultRow(
             self.trial_id,
             self.attempt,

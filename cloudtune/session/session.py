@@ -85,14 +85,6 @@ class Session:
         self._told_to_start_no_more = False
         self._summarized_at = clock.now()
 
-    @property
-    def stop_criterion(self) -> Callable[[TuningStatus], bool]:
-        return self._stop_criterion
-
-    @stop_criterion.setter
-    def stop_criterion(self, criterion: Callable[[TuningStatus], bool]) -> None:
-        self._stop_criterion, self._reason_of_criterion = criterion, reason_of(criterion)
-
     # -- life ----------------------------------------------------------------------------------------------------
 
     def replay(self) -> bool:
@@ -256,7 +248,7 @@ class Session:
             return self.stop_requested
         if failure := self.failure():
             return str(failure)
-        return self._reason_of_criterion(self.status.view(self._clock.now() if now is None else now))
+        return reason_of(self.stop_criterion)(self.status.view(self._clock.now() if now is None else now))
 
     def failure(self) -> CloudtuneError | None:
         """What makes it pointless to go on, if anything does: as it was when it was found."""
