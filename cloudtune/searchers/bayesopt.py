@@ -30,6 +30,7 @@ from cloudtune.surrogates.acquisition import (
 from cloudtune.surrogates.gp_surrogate import GaussianProcessOptions, GaussianProcessSurrogate
 from cloudtune.surrogates.inputs import Dimensions
 from cloudtune.surrogates.prediction import Fit, Predictor, Surrogate
+from cloudtune.surrogates.targets import ORDINARY_SHARE
 from cloudtune.trial import Config, Metrics
 
 AcquisitionOf = Callable[[Fit], Acquisition]
@@ -196,8 +197,10 @@ class _AcquisitionOf:
         return LogExpectedImprovement(fit.incumbents)
 
 
-def gaussian_process(cube: UnitCube, options: BayesianOptimizationOptions) -> GaussianProcessSurrogate:
-    """The model that the options describe, over a unit cube."""
+def gaussian_process(
+    cube: UnitCube, options: BayesianOptimizationOptions, ordinary_share: float = ORDINARY_SHARE
+) -> GaussianProcessSurrogate:
+    """The model that the options describe, over a unit cube. ``ordinary_share``: as at ``Standard.of``."""
     categorical = frozenset(name for name, domain in cube.domains.items() if isinstance(domain, Categorical))
     dimensions = Dimensions.of(
         cube.slices, categorical, ard=options.gp_base_kernel == "matern52-ard", warp=options.input_warping
@@ -208,6 +211,7 @@ def gaussian_process(cube: UnitCube, options: BayesianOptimizationOptions) -> Ga
         GaussianProcessOptions(
             boxcox_transform=options.boxcox_transform,
             boxcox_shift=options.shift,
+            ordinary_share=ordinary_share,
             num_fantasy_samples=options.num_fantasy_samples,
             no_fantasizing=options.no_fantasizing,
             gp_hyperparameters=options.gp_hyperparameters,

@@ -63,8 +63,9 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
         Modelled(objectives, gaussian_process(random.cube, options), random.cube, seed),
         Modelled(
             constraints,
-            # the scale that a power transform gives to positive values says nothing about where 0 is
-            gaussian_process(random.cube, replace(options, boxcox_transform=False)),
+            # the scale that a power transform gives to positive values says nothing about where 0 is; and 0 may well
+            # lie far above half of the values
+            gaussian_process(random.cube, replace(options, boxcox_transform=False), ordinary_share=0.9),
             random.cube,
             seed,
             CONSTRAINT,

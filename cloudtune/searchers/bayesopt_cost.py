@@ -87,7 +87,7 @@ def make(problem: SearchProblem, given: Mapping[str, Any]) -> Searcher:
     model: CostModel
     if resource_attr is None:
         plain = replace(options, no_fantasizing=True, boxcox_transform=False, gp_hyperparameters="map")
-        surrogate = gaussian_process(random.cube, plain)
+        surrogate = gaussian_process(random.cube, plain, ordinary_share=1.0)  # a dear trial is no diverged one
         model = SmoothCost(Modelled(logarithms.observations, surrogate, random.cube, random.random_seed, COST))
     else:
         features = cost_features(cost.cost_model or "linear", problem.config_space)

@@ -44,7 +44,7 @@ class SmoothCost:
         if not len(self.model.observations):
             return None
         fit = self.model.fitted(carried)
-        # the scale of a logarithm is a line, but for what lies far above all others
+        # the scale of a logarithm is a line
         below, mean = fit.backward(np.array([-1.0, 0.0])).tolist()
         return CostScore(worth(fit.predictor, Cheapness(exponent * (mean - below))), fit.carried)
 

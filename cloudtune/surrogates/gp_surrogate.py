@@ -18,7 +18,7 @@ from cloudtune.surrogates.likelihood import IMPOSSIBLE, MarginalLikelihood
 from cloudtune.surrogates.mixture import Mixture
 from cloudtune.surrogates.prediction import Array, Fit
 from cloudtune.surrogates.slice_sampling import slice_samples
-from cloudtune.surrogates.targets import BoxCox, Scale, Standard
+from cloudtune.surrogates.targets import ORDINARY_SHARE, BoxCox, Scale, Standard
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ class GaussianProcessOptions:
     boxcox_transform: bool = False
     boxcox_shift: float = 0.0
     """What is added to targets before that."""
+    ordinary_share: float = ORDINARY_SHARE
+    """As at ``Standard.of``."""
     num_fantasy_samples: int = 20
     no_fantasizing: bool = False
     gp_hyperparameters: Literal["map", "mcmc"] = "map"
@@ -76,7 +78,7 @@ class GaussianProcessSurrogate:
         shift = self.options.boxcox_shift
         positive = self.options.boxcox_transform and bool(targets.min() + shift > 0)
         layout = self.layout if positive else self._plain
-        scale: Scale = BoxCox.of(targets, shift) if positive else Standard.of(targets)
+        scale: Scale = BoxCox.of(targets, shift) if positive else Standard.of(targets, self.options.ordinary_share)
         vectors, fitted = self._known(layout, carried, count)
         new = None
         if not vectors:

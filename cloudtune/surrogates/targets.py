@@ -19,6 +19,10 @@ class Scale(Protocol):
     def backward(self, values: Array) -> Array: ...
 
 
+ORDINARY_SHARE = 0.5
+"""Of few targets."""
+
+
 @dataclass(frozen=True)
 class Standard:
     """Mean 0, standard deviation 1; targets that are all the same become 0.
@@ -33,8 +37,9 @@ class Standard:
     width: float = 1.0
 
     @classmethod
-    def of(cls, targets: Array) -> Standard:
-        knee, width = _knee(targets)
+    def of(cls, targets: Array, ordinary_share: float = ORDINARY_SHARE) -> Standard:
+        """``ordinary_share``: at least this part of the targets is not far above most; 1: none is bent."""
+        knee, width = _knee(targets, ordinary_share)
         bent = _bent(targets, knee, width)
         largest = float(np.abs(bent).max(initial=0.0)) or 1.0
         shift = float((bent / largest).mean()) * largest
@@ -51,13 +56,13 @@ class Standard:
         return np.where(bent > self.knee, self.knee + self.width * part / (1.0 - part), bent)
 
 
-def _knee(targets: Array) -> tuple[float, float]:
+def _knee(targets: Array, ordinary_share: float) -> tuple[float, float]:
     """Thrice as far above the least target as most are, and how far these are.
 
-    Most are all but ten, and half of few: of the first targets, drawn at random, more are bad than of later ones.
+    Most are all but ten, and that share of few: of the first targets, drawn at random, more are bad than of later ones.
     """
     least = float(targets.min())
-    width = float(np.quantile(targets, max(0.5, 1.0 - 10.0 / len(targets)), method="lower")) - least
+    width = float(np.quantile(targets, max(ordinary_share, 1.0 - 10.0 / len(targets)), method="lower")) - least
     return (least + 3.0 * width, width) if width > 0 else (math.inf, 1.0)
 
 

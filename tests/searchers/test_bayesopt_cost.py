@@ -18,7 +18,6 @@ from cloudtune.searchers.base import Searcher
 from cloudtune.searchers.bayesopt_cost import Cooling, CostOptions
 from cloudtune.searchers.cost_models import BiasOnly, FullyConnected, LinearCost, LinearInValues
 from cloudtune.searchers.cost_records import Account
-from cloudtune.searchers.factory import make_searcher
 from cloudtune.searchers.guided import GuidedSearcher
 from cloudtune.searchers.problem import SearchProblem
 from cloudtune.space import choice, ordinal, randint, uniform
@@ -98,22 +97,18 @@ def plain(seed: int) -> Searcher:
     return bayesopt.make(SearchProblem(SPACE, [], seed, ("loss",), ("min",)), {})
 
 
-def at_random(seed: int) -> Searcher:
-    return make_searcher("random", SearchProblem(SPACE, [], seed, ("loss",), ("min",)), {})
+SEEDS = range(30, 38)
 
 
 def test_a_target_is_reached_for_less() -> None:
-    seeds = range(10, 14)
-    spent = sum(cost_until(aware(seed), 0.45) for seed in seeds)
-    assert spent < 0.75 * sum(cost_until(plain(seed), 0.45) for seed in seeds)
-    assert spent < 0.3 * sum(cost_until(at_random(seed), 0.45) for seed in seeds)
+    spent = [cost_until(aware(seed), 0.45) for seed in SEEDS]
+    assert sum(spent) < 0.5 * sum(cost_until(plain(seed), 0.45) for seed in SEEDS)
 
 
-def test_a_target_is_reached_for_less_than_at_random_with_a_rough_idea_of_the_cost() -> None:
+def test_a_target_is_reached_for_less_with_a_rough_idea_of_the_cost() -> None:
     """This cost is not linear in x."""
-    seeds = range(10, 14)
-    spent = sum(cost_until(aware(seed, resource_attr="epoch"), 0.45, epoch=1) for seed in seeds)
-    assert spent < 0.5 * sum(cost_until(at_random(seed), 0.45) for seed in seeds)
+    spent = [cost_until(aware(seed, resource_attr="epoch"), 0.45, epoch=1) for seed in SEEDS]
+    assert sum(spent) < 0.8 * sum(cost_until(plain(seed), 0.45) for seed in SEEDS)
 
 
 def test_maximizing_is_the_mirror_of_minimizing() -> None:

@@ -39,6 +39,18 @@ def test_what_is_bent_lies_thrice_as_far_up_as_half_of_few_or_all_but_ten_of_man
     assert scale.knee + 0.99 * scale.width < bent < scale.knee + scale.width
 
 
+@pytest.mark.parametrize(("share", "is_bent"), [(0.5, True), (0.9, False), (1.0, False)])
+def test_what_is_far_above_half_may_be_among_nine_in_ten(share: float, is_bent: bool) -> None:
+    targets = np.array([*np.linspace(0.0, 1.0, 12), *np.linspace(10.0, 20.0, 8)])
+    plain = (targets - targets.mean()) / targets.std()
+    assert np.allclose(Standard.of(targets, share).forward(targets), plain) is not is_bent
+
+
+def test_with_all_for_ordinary_nothing_is_bent() -> None:
+    targets = np.array([*np.linspace(0.0, 1.0, 20), 1000.0])
+    np.testing.assert_allclose(Standard.of(targets, 1.0).forward(targets), (targets - targets.mean()) / targets.std())
+
+
 def test_ordinary_targets_are_only_shifted_and_scaled() -> None:
     targets = np.random.default_rng(0).standard_normal(50)
     np.testing.assert_allclose(Standard.of(targets).forward(targets), (targets - targets.mean()) / targets.std())
